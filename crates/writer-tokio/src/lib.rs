@@ -1,1 +1,25 @@
-//! placeholder
+//! What every streaming object writer shares that needs a runtime.
+//!
+//! - [`MemoryBudget`]: the pages that all writers of one store share, and the order in which
+//!   they get them while memory is short;
+//! - [`Intake`]: from a producer's writes to parts that leave, within that budget. A backend
+//!   gives it a [`PartSink`] and has `write_chunk`, `write_owned` and `reserve` with all that
+//!   their contract promises.
+//!
+//! ```text
+//!  write_chunk ──▶ Intake ──▶ PartSplitter ──▶ LeavingPart ──▶ PartSink (the backend)
+//!                    │ ▲                            │
+//!              page? │ │ page                       │ dropped when it is stored
+//!                    ▼ │                            ▼
+//!                 MemoryBudget ◀──────── pages, and the right to wait for them
+//! ```
+//!
+//! Runs on the ambient tokio runtime, which must have its timer enabled
+//! (`#[tokio::main]` has, `Builder::enable_all` does).
+
+mod budget;
+mod intake;
+mod page;
+
+pub use budget::{Account, Call, InFlight, MemoryBudget, OpenPart, PAGE_SIZE};
+pub use intake::{Intake, LeavingPart, PartSink};

@@ -1,0 +1,68 @@
+//! What is known of an object: the receipt of a write, and the answer to `stat` and `list`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::SystemTime;
+
+/// CRC-64/NVME of a run of bytes, the checksum that S3 keeps for whole objects.
+///
+/// Displays as 16 hexadecimal digits. S3 sends it as the Base64 of [`to_be_bytes`](u64::to_be_bytes).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Crc64Nvme(pub u64);
+
+impl fmt::Display for Crc64Nvme {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+/// How a condition on a write was kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Condition {
+    /// By the storage itself, atomically.
+    Enforced,
+    /// As well as the client can; another program may come in between.
+    Advisory,
+}
+
+/// What is known of an object.
+///
+/// As the receipt of a write it holds what the storage confirmed; a field that the storage did
+/// not say is `None` rather than a guess.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ObjectMetadata {
+    /// The object's URI.
+    pub uri: String,
+    /// Size in bytes, as stored.
+    pub size: u64,
+    /// The storage's tag of this content, without quotes.
+    pub e_tag: Option<String>,
+    /// The version, on a bucket that keeps versions.
+    pub version_id: Option<String>,
+    /// Checksum of the whole object, as stored.
+    pub checksum: Option<Crc64Nvme>,
+    /// When it was last written.
+    pub last_modified: Option<SystemTime>,
+    /// Its media type.
+    pub content_type: Option<String>,
+    /// The user's own metadata.
+    pub metadata: BTreeMap<String, String>,
+    /// As a receipt: how many parts were sent (1 for an object that went in one request).
+    pub parts: Option<u32>,
+    /// As a receipt: how the condition of the write was kept, if it had one.
+    pub condition: Option<Condition>,
+}
+
+impl ObjectMetadata {
+    /// What is known of an object at first: its URI and its size in bytes.
+    #[must_use]
+    pub fn new(uri: impl Into<String>, size: u64) -> Self {
+        Self {
+            uri: uri.into(),
+            size,
+            ..Self::default()
+        }
+    }
+}

@@ -1,0 +1,323 @@
+//! What a producer may ask of a writer.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::ffi::OsString;
+
+use crate::{Error, ErrorKind, PartSizing, Result};
+
+/// What may happen to an object that is already there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum IfExists {
+    /// The new object takes its place, at `finish` and all at once.
+    #[default]
+    Replace,
+    /// The write fails with [`ErrorKind::AlreadyExists`] and the old object stays.
+    Fail,
+}
+
+/// How an object is written. Sizes are in bytes.
+///
+/// Memory: a writer holds at most the part that it fills plus the parts in flight, and all
+/// writers of one store together hold no more than the store's memory budget. `max_concurrency`
+/// is therefore a ceiling: 64 parts of 8 MiB are not 512 MiB of memory, but fewer parts in flight.
+///
+/// ```
+/// use writer_core::WriterOptions;
+///
+/// let options = WriterOptions::default()
+///     .with_part_size(16 << 20)
+///     .with_content_type("video/mp4");
+/// assert_eq!(options.max_concurrency, 64);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WriterOptions {
+    /// Size of the first parts, 1 B to 5 GiB (S3: from 5 MiB). Default 8 MiB.
+    pub part_size: u64,
+    /// Most parts in flight at once, 1 to 1,024. Default 64.
+    pub max_concurrency: usize,
+    /// Compress what the object's name says is compressed: `.zst` with Zstandard, `.gz` with
+    /// gzip, unless the bytes already are in that format. Default true.
+    pub enable_compression: bool,
+    /// Check what was stored against CRC64NVME checksums of what was written. Default true.
+    pub enable_checksums: bool,
+    /// The object's media type. Default: the service's own.
+    pub content_type: Option<String>,
+    /// Memory that is admitted when the writer is made, 0 to 5 GiB, so that the first bytes find
+    /// room whatever the store's other writers hold. Default 0: as it is needed.
+    pub buffer_capacity: u64,
+    /// How many bytes will be written, if that is known. The first request then leaves with the
+    /// first byte, and part sizes fit it. Writing more or less fails and stores nothing.
+    pub expected_size: Option<u64>,
+    /// How part sizes are chosen.
+    pub part_sizing: PartSizing,
+    /// The user's own metadata, kept with the object.
+    pub metadata: BTreeMap<String, String>,
+    /// What may happen to an object that is already there.
+    pub if_exists: IfExists,
+}
+
+impl Default for WriterOptions {
+    fn default() -> Self {
+        Self {
+            part_size: 8 << 20,
+            max_concurrency: 64,
+            enable_compression: true,
+            enable_checksums: true,
+            content_type: None,
+            buffer_capacity: 0,
+            expected_size: None,
+            part_sizing: PartSizing::default(),
+            metadata: BTreeMap::new(),
+            if_exists: IfExists::default(),
+        }
+    }
+}
+
+impl WriterOptions {
+    /// The environment variable for [`part_size`](Self::part_size).
+    pub const PART_SIZE_VAR: &'static str = "S3DLIO_PUT_PART_SIZE";
+    /// The environment variable for [`max_concurrency`](Self::max_concurrency).
+    pub const INFLIGHT_VAR: &'static str = "S3DLIO_PUT_INFLIGHT";
+    /// The environment variable for [`buffer_capacity`](Self::buffer_capacity).
+    pub const BUFFER_CAPACITY_VAR: &'static str = "S3DLIO_PUT_BUFFER_CAPACITY";
+
+    const MAX_PART_SIZE: u64 = 5 << 30;
+    const MAX_CONCURRENCY: u64 = 1_024;
+
+    /// The defaults, changed by the environment: `S3DLIO_PUT_PART_SIZE` (bytes),
+    /// `S3DLIO_PUT_INFLIGHT` (parts) and `S3DLIO_PUT_BUFFER_CAPACITY` (bytes), each a decimal
+    /// number. An empty variable counts as not set. This is what `create_writer(uri, None)` uses.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidInput`], naming the variable, its value and the bounds, if a value is
+    /// not a number or out of bounds.
+    pub fn from_env() -> Result<Self> {
+        Self::from_vars(|name| env::var_os(name))
+    }
+
+    /// As [`from_env`](Self::from_env), with the variables looked up by `var`.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_env`](Self::from_env).
+    pub fn from_vars(var: impl Fn(&str) -> Option<OsString>) -> Result<Self> {
+        let mut options = Self::default();
+        if let Some(n) = number_from(&var, Self::PART_SIZE_VAR, 1, Self::MAX_PART_SIZE)? {
+            options.part_size = n;
+        }
+        if let Some(n) = number_from(&var, Self::INFLIGHT_VAR, 1, Self::MAX_CONCURRENCY)? {
+            options.max_concurrency = usize::try_from(n).unwrap_or(usize::MAX);
+        }
+        if let Some(n) = number_from(&var, Self::BUFFER_CAPACITY_VAR, 0, Self::MAX_PART_SIZE)? {
+            options.buffer_capacity = n;
+        }
+        Ok(options)
+    }
+
+    /// Checks every bound. Writers do it when they are made.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidInput`], naming the option, its value and its bounds.
+    pub fn validate(&self) -> Result<()> {
+        check("part_size", self.part_size, 1, Self::MAX_PART_SIZE)?;
+        let concurrency = self.max_concurrency as u64;
+        check("max_concurrency", concurrency, 1, Self::MAX_CONCURRENCY)?;
+        check(
+            "buffer_capacity",
+            self.buffer_capacity,
+            0,
+            Self::MAX_PART_SIZE,
+        )
+    }
+
+    /// Sets [`part_size`](Self::part_size), in bytes.
+    #[must_use]
+    pub fn with_part_size(mut self, bytes: u64) -> Self {
+        self.part_size = bytes;
+        self
+    }
+
+    /// Sets [`max_concurrency`](Self::max_concurrency), in parts.
+    #[must_use]
+    pub fn with_max_concurrency(mut self, parts: usize) -> Self {
+        self.max_concurrency = parts;
+        self
+    }
+
+    /// Sets [`enable_compression`](Self::enable_compression).
+    #[must_use]
+    pub fn with_compression(mut self, enable: bool) -> Self {
+        self.enable_compression = enable;
+        self
+    }
+
+    /// Sets [`enable_checksums`](Self::enable_checksums).
+    #[must_use]
+    pub fn with_checksums(mut self, enable: bool) -> Self {
+        self.enable_checksums = enable;
+        self
+    }
+
+    /// Sets [`content_type`](Self::content_type).
+    #[must_use]
+    pub fn with_content_type(mut self, content_type: impl Into<String>) -> Self {
+        self.content_type = Some(content_type.into());
+        self
+    }
+
+    /// Sets [`buffer_capacity`](Self::buffer_capacity), in bytes.
+    #[must_use]
+    pub fn with_buffer_capacity(mut self, bytes: u64) -> Self {
+        self.buffer_capacity = bytes;
+        self
+    }
+
+    /// Sets [`expected_size`](Self::expected_size), in bytes.
+    #[must_use]
+    pub fn with_expected_size(mut self, bytes: u64) -> Self {
+        self.expected_size = Some(bytes);
+        self
+    }
+
+    /// Sets [`part_sizing`](Self::part_sizing).
+    #[must_use]
+    pub fn with_part_sizing(mut self, sizing: PartSizing) -> Self {
+        self.part_sizing = sizing;
+        self
+    }
+
+    /// Adds one entry of [`metadata`](Self::metadata).
+    #[must_use]
+    pub fn with_metadata(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.metadata.insert(key.into(), value.into());
+        self
+    }
+
+    /// Sets [`if_exists`](Self::if_exists).
+    #[must_use]
+    pub fn with_if_exists(mut self, if_exists: IfExists) -> Self {
+        self.if_exists = if_exists;
+        self
+    }
+}
+
+/// Reads the environment variable `name` as a decimal number of `min` to `max`; `None` if it is
+/// not set or empty. Shared with the backends, for the variables that a store has.
+///
+/// # Errors
+///
+/// [`ErrorKind::InvalidInput`], naming the variable, its value and the bounds.
+pub fn number_from_env(name: &str, min: u64, max: u64) -> Result<Option<u64>> {
+    number_from(&|name: &str| env::var_os(name), name, min, max)
+}
+
+fn number_from(
+    var: &impl Fn(&str) -> Option<OsString>,
+    name: &str,
+    min: u64,
+    max: u64,
+) -> Result<Option<u64>> {
+    let Some(value) = var(name).filter(|value| !value.is_empty()) else {
+        return Ok(None);
+    };
+    let number = value
+        .to_str()
+        .and_then(|text| text.trim().parse::<u64>().ok())
+        .filter(|number| (min..=max).contains(number));
+    match number {
+        Some(number) => Ok(Some(number)),
+        None => Err(Error::new(
+            ErrorKind::InvalidInput,
+            format!(
+                "environment variable {name} is {:?}: expected a whole number from {min} to {max}",
+                value.to_string_lossy()
+            ),
+        )),
+    }
+}
+
+fn check(name: &str, value: u64, min: u64, max: u64) -> Result<()> {
+    if (min..=max).contains(&value) {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::InvalidInput,
+        format!("{name} is {value}: expected {min} to {max}"),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from(vars: &[(&str, &str)]) -> Result<WriterOptions> {
+        WriterOptions::from_vars(|name| {
+            let (_, value) = vars.iter().find(|(key, _)| *key == name)?;
+            Some(OsString::from(value))
+        })
+    }
+
+    #[test]
+    fn no_variable_means_the_defaults() {
+        let options = from(&[]).unwrap();
+        assert_eq!(options, WriterOptions::default());
+        assert_eq!(options.part_size, 8 * 1024 * 1024);
+        assert_eq!(options.max_concurrency, 64);
+        assert!(options.enable_compression && options.enable_checksums);
+        assert_eq!(
+            from(&[("S3DLIO_PUT_PART_SIZE", "")]).unwrap().part_size,
+            8 << 20
+        );
+    }
+
+    #[test]
+    fn each_variable_sets_its_option() {
+        let options = from(&[
+            ("S3DLIO_PUT_PART_SIZE", "16777216"),
+            ("S3DLIO_PUT_INFLIGHT", "7"),
+            ("S3DLIO_PUT_BUFFER_CAPACITY", "1048576"),
+        ])
+        .unwrap();
+        assert_eq!(options.part_size, 16 << 20);
+        assert_eq!(options.max_concurrency, 7);
+        assert_eq!(options.buffer_capacity, 1 << 20);
+    }
+
+    #[test]
+    fn a_wrong_variable_is_named_with_its_value_and_its_bounds() {
+        for (name, value) in [
+            ("S3DLIO_PUT_PART_SIZE", "8MB"),
+            ("S3DLIO_PUT_PART_SIZE", "0"),
+            ("S3DLIO_PUT_PART_SIZE", "5368709121"),
+            ("S3DLIO_PUT_INFLIGHT", "-1"),
+            ("S3DLIO_PUT_INFLIGHT", "1025"),
+            (
+                "S3DLIO_PUT_BUFFER_CAPACITY",
+                "99999999999999999999999999999",
+            ),
+        ] {
+            let error = from(&[(name, value)]).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidInput);
+            let text = error.to_string();
+            assert!(
+                text.contains(name) && text.contains(value) && text.contains("from"),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn options_out_of_bounds_are_named() {
+        let error = WriterOptions::default()
+            .with_max_concurrency(0)
+            .validate()
+            .unwrap_err();
+        assert!(error.message().contains("max_concurrency is 0"), "{error}");
+        assert!(WriterOptions::default().validate().is_ok());
+    }
+}

@@ -1,0 +1,607 @@
+//! One memory budget for all writers of a store.
+
+use std::cmp::Reverse;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ThreadId};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::task;
+use tokio::time::timeout;
+use writer_core::{Error, ErrorKind, Page, Part, Result, number_from_env};
+
+use crate::page::BudgetPage;
+
+/// Size in bytes of a page: the unit in which memory is admitted, filled and reused.
+pub const PAGE_SIZE: usize = 256 * 1024;
+
+/// Size in bytes of the page that a writer gets where the budget is used up and nothing in it
+/// can come free without that writer's own progress.
+const SMALL_PAGE: usize = 16 * 1024;
+
+/// How long a writer waits, with nothing at all moving in the store, before it is taken for stuck.
+const STUCK_AFTER: Duration = Duration::from_secs(1);
+
+/// The memory that all writers of one store share.
+///
+/// Pages of [`PAGE_SIZE`] bytes are allocated when they are first needed, kept when they come
+/// back, and admitted before they are filled: a producer that is faster than its storage waits.
+/// Segments that a producer owns are charged by their length, after the fact.
+///
+/// # Fairness
+///
+/// While memory is short, the writer whose part is fullest comes first, and as much as one part
+/// is kept back for it alone: so one part after another is completed and sent, rather than every
+/// writer being stuck with half a part.
+///
+/// The budget is exceeded only where waiting would never end: when nothing is in flight and the
+/// task that waits is the one that would have to feed the others too (one task writing to a
+/// thousand objects in turn), or when nothing in the store has moved for a second. The writer
+/// then gets memory in steps of 16 KiB, so such a program holds, over the budget, what the open
+/// parts of its writers hold.
+#[derive(Clone)]
+pub struct MemoryBudget(Arc<Pool>);
+
+impl MemoryBudget {
+    /// Size in bytes of a budget unless it is said: 128 MiB.
+    pub const DEFAULT: u64 = 128 << 20;
+
+    /// The smallest budget, in bytes: 1 MiB.
+    pub const MIN: u64 = 1 << 20;
+
+    /// The environment variable for the size of a store's budget, in bytes.
+    pub const VAR: &'static str = "S3DLIO_PUT_MEMORY";
+
+    /// A budget of `capacity` bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidInput`] if that is less than [`MIN`](Self::MIN).
+    pub fn new(capacity: u64) -> Result<Self> {
+        if capacity < Self::MIN {
+            return Err(Error::new(
+                ErrorKind::InvalidInput,
+                format!(
+                    "a memory budget of {capacity} bytes is too small: expected at least {}",
+                    Self::MIN
+                ),
+            ));
+        }
+        Ok(Self(Pool::new(capacity)))
+    }
+
+    /// A budget of the size that the environment variable [`VAR`](Self::VAR) says, or of
+    /// [`DEFAULT`](Self::DEFAULT).
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidInput`], naming the variable, if it is no number or out of bounds.
+    pub fn from_env() -> Result<Self> {
+        let capacity = number_from_env(Self::VAR, Self::MIN, u64::MAX)?;
+        Self::new(capacity.unwrap_or(Self::DEFAULT))
+    }
+
+    /// Size in bytes.
+    #[must_use]
+    pub fn capacity(&self) -> u64 {
+        self.0.capacity
+    }
+
+    /// Bytes that are admitted now.
+    #[must_use]
+    pub fn used(&self) -> u64 {
+        self.0.lock().used
+    }
+
+    /// The most bytes that were admitted at once so far.
+    #[must_use]
+    pub fn peak(&self) -> u64 {
+        self.0.lock().peak
+    }
+
+    /// An account for one writer.
+    #[must_use]
+    pub fn open_account(&self) -> Account {
+        let mut state = self.0.lock();
+        state.accounts += 1;
+        Account {
+            id: state.accounts,
+            credit: 0,
+            linked: 0,
+            busy: Arc::default(),
+            pool: Arc::clone(&self.0),
+        }
+    }
+}
+
+impl fmt::Debug for MemoryBudget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.0.lock();
+        f.debug_struct("MemoryBudget")
+            .field("capacity", &self.0.capacity)
+            .field("used", &state.used)
+            .field("peak", &state.peak)
+            .field("waiting", &state.waiters.len())
+            .finish()
+    }
+}
+
+/// The part that a writer is filling, as far as the budget's choices depend on it.
+#[derive(Clone, Copy, Debug)]
+pub struct OpenPart {
+    /// Bytes in it so far.
+    pub len: u64,
+    /// Bytes that it will have.
+    pub target: u64,
+}
+
+/// One writer's account with a [`MemoryBudget`].
+pub struct Account {
+    id: u64,
+    /// Bytes admitted for this writer that no page has used yet.
+    credit: u64,
+    /// Bytes charged for segments of the open part.
+    linked: u64,
+    /// True while a write to this writer is under way.
+    busy: Arc<AtomicBool>,
+    pool: Arc<Pool>,
+}
+
+impl Account {
+    /// The budget's size in bytes.
+    #[must_use]
+    pub fn capacity(&self) -> u64 {
+        self.pool.capacity
+    }
+
+    /// Admits up to `bytes` for this writer alone, as far as they are free now; no page is
+    /// allocated by it.
+    pub fn set_aside(&mut self, bytes: u64) {
+        let mut state = self.pool.lock();
+        let free = self.pool.capacity.saturating_sub(state.used);
+        let credit = bytes.next_multiple_of(PAGE_SIZE as u64).min(free);
+        state.charge(credit);
+        self.credit += credit;
+    }
+
+    /// Says that a write to this writer is under way until the guard is dropped: its task will
+    /// come back for more, or complete the part.
+    pub fn call(&self) -> Call {
+        self.busy.store(true, Ordering::Relaxed);
+        Call(Arc::clone(&self.busy))
+    }
+
+    /// A page of [`PAGE_SIZE`] bytes, or of `at_least`, if that is more; waits for memory.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::LimitExceeded`] if the budget as a whole is smaller than `at_least`, or than
+    /// the open part.
+    ///
+    /// # Cancellation
+    ///
+    /// Safe.
+    pub async fn page(&mut self, at_least: usize, open: OpenPart) -> Result<Box<dyn Page>> {
+        let size = at_least.max(PAGE_SIZE);
+        self.check_size(size as u64, open)?;
+        if let Some(page) = self.page_on_credit(size) {
+            return Ok(page);
+        }
+        let granted = self.admit(size as u64, open).await;
+        // A small page may be less than what was asked for; a caller that needs it in one piece
+        // is charged for the rest.
+        let granted = usize::try_from(granted).unwrap_or(size);
+        if granted < at_least {
+            self.pool.lock().charge((at_least - granted) as u64);
+        }
+        Ok(self.make_page(granted.max(at_least)))
+    }
+
+    /// A page of [`PAGE_SIZE`] bytes, if one is free now.
+    #[must_use]
+    pub fn try_page(&mut self, open: OpenPart) -> Option<Box<dyn Page>> {
+        if let Some(page) = self.page_on_credit(PAGE_SIZE) {
+            return Some(page);
+        }
+        let request = self.request(PAGE_SIZE as u64, open);
+        let mut state = self.pool.lock();
+        if !state.waiters.is_empty() || !state.may_have(&request, self.pool.capacity) {
+            return None;
+        }
+        state.grant(&request, self.pool.capacity);
+        drop(state);
+        Some(self.make_page(PAGE_SIZE))
+    }
+
+    /// True if `bytes` more would be admitted now, without waiting.
+    #[must_use]
+    pub fn has_room_for(&self, bytes: u64) -> bool {
+        let used = self.pool.lock().used.saturating_sub(self.credit);
+        used.saturating_add(bytes) <= self.pool.capacity
+    }
+
+    /// Charges `bytes` of memory that the open part links, even beyond the budget: it is there
+    /// already. The caller [`settle`](Self::settle)s next.
+    pub fn charge(&mut self, bytes: u64) {
+        self.linked += bytes;
+        self.pool.lock().charge(bytes);
+    }
+
+    /// Waits until the budget is no longer exceeded.
+    ///
+    /// # Cancellation
+    ///
+    /// Safe.
+    pub async fn settle(&mut self, open: OpenPart) {
+        if self.pool.lock().used > self.pool.capacity {
+            let _nothing = self.admit(0, open).await;
+        }
+    }
+
+    /// Says that `part` leaves for the storage. What was [charged](Self::charge) for it is
+    /// released when the returned guard is dropped; until then it counts as in flight.
+    pub fn part_leaves(&mut self, part: &Part) -> InFlight {
+        let charge = part.charge().min(self.linked);
+        self.linked -= charge;
+        let holds_memory = part.holds_memory();
+        let mut state = self.pool.lock();
+        state.in_flight += usize::from(holds_memory);
+        state.holders.retain(|holder| holder.account != self.id);
+        self.pool.pump(state);
+        InFlight {
+            charge,
+            counted: holds_memory,
+            pool: Arc::clone(&self.pool),
+        }
+    }
+
+    fn check_size(&self, size: u64, open: OpenPart) -> Result<()> {
+        let capacity = self.pool.capacity;
+        let needed = size.max(open.target);
+        if needed <= capacity {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::LimitExceeded,
+            format!(
+                "a part of {needed} bytes does not fit the memory budget of {capacity} bytes: \
+                 raise the budget to at least {}, lower the part size, or write file ranges, \
+                 which need no memory",
+                needed.saturating_mul(2)
+            ),
+        ))
+    }
+
+    fn page_on_credit(&mut self, size: usize) -> Option<Box<dyn Page>> {
+        self.credit = self.credit.checked_sub(size as u64)?;
+        Some(self.make_page(size))
+    }
+
+    /// A page of `size` bytes, which are charged already.
+    fn make_page(&self, size: usize) -> Box<dyn Page> {
+        let pooled = (size == PAGE_SIZE)
+            .then(|| self.pool.lock().free.pop())
+            .flatten();
+        let memory = pooled.unwrap_or_else(|| vec![0; size].into_boxed_slice());
+        Box::new(BudgetPage::new(memory, Arc::clone(&self.pool)))
+    }
+
+    fn request(&self, bytes: u64, open: OpenPart) -> Request {
+        Request {
+            account: self.id,
+            feeder: Feeder::current(),
+            busy: Arc::clone(&self.busy),
+            bytes,
+            open,
+        }
+    }
+
+    /// Waits until `bytes` may be charged, and charges them, or the less that is returned.
+    async fn admit(&self, bytes: u64, open: OpenPart) -> u64 {
+        let Some(mut waiting) = self.pool.ask(self.request(bytes, open)) else {
+            return bytes;
+        };
+        loop {
+            let moves = self.pool.lock().moves;
+            match timeout(STUCK_AFTER, &mut waiting.answer).await {
+                // The sender is dropped unused only with the pool, which `self` holds.
+                Ok(_answered) => return waiting.take(),
+                Err(_elapsed) => self.pool.rescue(moves),
+            }
+        }
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        let mut state = self.pool.lock();
+        state.used -= self.credit + self.linked;
+        state.holders.retain(|holder| holder.account != self.id);
+        self.pool.pump(state);
+    }
+}
+
+impl fmt::Debug for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Account")
+            .field("id", &self.id)
+            .field("credit", &self.credit)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A write that is under way; see [`Account::call`].
+#[derive(Debug)]
+#[must_use = "the write counts as under way until this is dropped"]
+pub struct Call(Arc<AtomicBool>);
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+}
+
+/// A part on its way to the storage, from the budget's point of view.
+#[must_use = "the part counts as in flight until this is dropped"]
+pub struct InFlight {
+    charge: u64,
+    counted: bool,
+    pool: Arc<Pool>,
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        let mut state = self.pool.lock();
+        state.in_flight -= usize::from(self.counted);
+        state.used -= self.charge;
+        self.pool.pump(state);
+    }
+}
+
+impl fmt::Debug for InFlight {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InFlight")
+            .field("charge", &self.charge)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What budget, accounts, pages and parts in flight share.
+pub(crate) struct Pool {
+    capacity: u64,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Bytes admitted: pages that are out, credit, and charged segments.
+    used: u64,
+    peak: u64,
+    /// Pages that came back, the warmest last.
+    free: Vec<Box<[u8]>>,
+    /// Parts in flight that hold memory, which comes back without any producer's doing.
+    in_flight: usize,
+    /// The largest part that a writer of this store fills: this much is kept for one of them.
+    largest_part: u64,
+    /// Who may use what is kept back; more than one only after someone was stuck.
+    holders: Vec<Holder>,
+    waiters: Vec<Waiter>,
+    accounts: u64,
+    tickets: u64,
+    /// Counts grants and releases.
+    moves: u64,
+}
+
+struct Holder {
+    account: u64,
+    feeder: Feeder,
+    busy: Arc<AtomicBool>,
+}
+
+struct Waiter {
+    ticket: u64,
+    request: Request,
+    granted: Arc<AtomicU64>,
+    answer: oneshot::Sender<()>,
+}
+
+#[derive(Clone)]
+struct Request {
+    account: u64,
+    feeder: Feeder,
+    busy: Arc<AtomicBool>,
+    /// 0 asks for nothing but that the budget is no longer exceeded.
+    bytes: u64,
+    open: OpenPart,
+}
+
+/// Who calls: a writer can't make progress while the task that feeds it waits for another.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Feeder {
+    Task(task::Id),
+    Thread(ThreadId),
+}
+
+impl Feeder {
+    fn current() -> Self {
+        task::try_id().map_or_else(|| Self::Thread(thread::current().id()), Self::Task)
+    }
+}
+
+/// A place in the queue; a future that is dropped leaves it, and gives back what it was granted.
+struct Waiting<'a> {
+    pool: &'a Pool,
+    ticket: u64,
+    granted: Arc<AtomicU64>,
+    answer: oneshot::Receiver<()>,
+}
+
+impl Waiting<'_> {
+    fn take(&self) -> u64 {
+        self.granted.swap(0, Ordering::Relaxed)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let mut state = self.pool.lock();
+        state.waiters.retain(|waiter| waiter.ticket != self.ticket);
+        state.used -= self.take();
+        self.pool.pump(state);
+    }
+}
+
+impl Pool {
+    pub(crate) fn new(capacity: u64) -> Arc<Self> {
+        Arc::new(Self {
+            capacity,
+            state: Mutex::default(),
+        })
+    }
+
+    /// Takes back the memory of a page.
+    pub(crate) fn release_page(&self, memory: Box<[u8]>) {
+        let mut state = self.lock();
+        // Pages in unit tests come from nowhere and were never charged.
+        state.used = state.used.saturating_sub(memory.len() as u64);
+        let kept = (state.free.len() as u64 + 1) * PAGE_SIZE as u64;
+        if memory.len() == PAGE_SIZE && state.used + kept <= self.capacity {
+            state.free.push(memory);
+        }
+        self.pump(state);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // No code that holds the lock can panic half way through a change.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Grants `request` now (`None`), or queues it.
+    fn ask(&self, request: Request) -> Option<Waiting<'_>> {
+        let mut state = self.lock();
+        let most = self.capacity;
+        state.largest_part = state.largest_part.max(request.open.target.min(most));
+        if state.waiters.is_empty() && state.may_have(&request, self.capacity) {
+            state.grant(&request, self.capacity);
+            return None;
+        }
+        let (sender, answer) = oneshot::channel();
+        let granted = Arc::new(AtomicU64::new(0));
+        state.tickets += 1;
+        let ticket = state.tickets;
+        state.waiters.push(Waiter {
+            ticket,
+            request,
+            granted: Arc::clone(&granted),
+            answer: sender,
+        });
+        self.pump(state);
+        Some(Waiting {
+            pool: self,
+            ticket,
+            granted,
+            answer,
+        })
+    }
+
+    /// Serves whoever can be served after a change.
+    fn pump(&self, mut state: MutexGuard<'_, State>) {
+        state.moves += 1;
+        let served = state.serve(self.capacity);
+        // An answer wakes a task, and an executor may run it at once: not under the lock.
+        drop(state);
+        for answer in served {
+            let _nobody_waits = answer.send(());
+        }
+    }
+
+    /// Takes the privilege from a writer that does nothing with it, if nothing has moved since
+    /// `moves` and nothing is in flight; someone who waits gets it.
+    fn rescue(&self, moves: u64) {
+        let mut state = self.lock();
+        if state.moves == moves && state.in_flight == 0 {
+            state.holders.clear();
+            self.pump(state);
+        }
+    }
+}
+
+impl State {
+    fn charge(&mut self, bytes: u64) {
+        self.used += bytes;
+        self.peak = self.peak.max(self.used);
+    }
+
+    /// What all writers may use; the rest is for the one that holds the privilege.
+    fn shared(&self, capacity: u64) -> u64 {
+        capacity.saturating_sub(self.largest_part)
+    }
+
+    /// True if `request` can be granted within the budget.
+    fn may_have(&self, request: &Request, capacity: u64) -> bool {
+        let used = self.used.saturating_add(request.bytes);
+        let nobody_else = self
+            .holders
+            .iter()
+            .all(|holder| holder.account == request.account);
+        used <= self.shared(capacity) || (used <= capacity && (nobody_else || request.bytes == 0))
+    }
+
+    /// True if no memory can come back before `request` is granted: nothing is in flight, and
+    /// whoever has the privilege waits for the very task that asks.
+    fn is_stuck(&self, request: &Request) -> bool {
+        let cannot_move = |holder: &Holder| {
+            holder.account == request.account
+                || (holder.feeder == request.feeder && !holder.busy.load(Ordering::Relaxed))
+        };
+        self.in_flight == 0 && self.holders.iter().all(cannot_move)
+    }
+
+    fn grant(&mut self, request: &Request, capacity: u64) {
+        self.charge(request.bytes);
+        let holds = self.holds(request.account);
+        if !holds && self.used > self.shared(capacity) {
+            self.holders.push(Holder {
+                account: request.account,
+                feeder: request.feeder,
+                busy: Arc::clone(&request.busy),
+            });
+        }
+    }
+
+    fn holds(&self, account: u64) -> bool {
+        self.holders.iter().any(|holder| holder.account == account)
+    }
+
+    fn serve(&mut self, capacity: u64) -> Vec<oneshot::Sender<()>> {
+        let mut served = Vec::new();
+        while let Some((index, bytes)) = self.next_waiter(capacity) {
+            let mut waiter = self.waiters.swap_remove(index);
+            waiter.request.bytes = bytes;
+            self.grant(&waiter.request, capacity);
+            waiter.granted.store(bytes, Ordering::Relaxed);
+            served.push(waiter.answer);
+        }
+        served
+    }
+
+    /// The waiter to serve next, and how many bytes it gets: whoever has the privilege, then
+    /// whose part is fullest, then who came first.
+    fn next_waiter(&self, capacity: u64) -> Option<(usize, u64)> {
+        let rank = |waiter: &Waiter| {
+            let request = &waiter.request;
+            let holds = self.holds(request.account);
+            (holds, request.open.len, Reverse(waiter.ticket))
+        };
+        let waiters = self.waiters.iter().enumerate();
+        let (index, waiter) = waiters.max_by_key(|(_, waiter)| rank(waiter))?;
+        let request = &waiter.request;
+        if self.may_have(request, capacity) {
+            return Some((index, request.bytes));
+        }
+        self.is_stuck(request)
+            .then(|| (index, request.bytes.min(SMALL_PAGE as u64)))
+    }
+}
