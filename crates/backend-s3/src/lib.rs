@@ -1,1 +1,48 @@
-//! placeholder
+//! Streaming multipart writes of objects to S3, in constant memory.
+//!
+//! Full parts are sent while the producer goes on, each in a task of its own; what does not fill
+//! one part is a single PutObject. Every part and the whole object are checked by CRC64NVME. An
+//! upload that fails, is cancelled or is dropped is aborted.
+//!
+//! ```no_run
+//! use backend_s3::{S3Config, S3ObjectStore};
+//! use writer_core::ObjectStore;
+//!
+//! # async fn example(rows: Vec<Vec<u8>>) -> writer_core::Result<()> {
+//! let store = S3ObjectStore::connect(S3Config::default()).await?;
+//! let mut writer = store.create_writer("s3://bucket/rows.csv", None).await?;
+//! for row in rows {
+//!     writer.write_owned(row.into()).await?;
+//! }
+//! let receipt = writer.finish().await?;
+//! println!("{} bytes, ETag {:?}", receipt.size, receipt.e_tag);
+//! store.close().await // waits for the clean-up of writers that were dropped
+//! # }
+//! ```
+//!
+//! Below the traits lies [`StreamingMultipartSink`], for programs that want a bucket and a key
+//! rather than a URI, or to decide when parts leave.
+
+#![forbid(unsafe_code)]
+
+mod api;
+mod body;
+mod cleanup;
+mod config;
+mod connect;
+mod digest;
+mod error;
+mod lister;
+mod location;
+mod reader;
+mod retry;
+mod sink;
+mod store;
+mod upload;
+mod writer;
+
+pub use config::{PayloadSigning, S3Config};
+pub use retry::RetryPolicy;
+pub use sink::{MultipartCompleteInfo, MultipartUploadConfig, StreamingMultipartSink};
+pub use store::S3ObjectStore;
+pub use writer::S3StreamingWriter;

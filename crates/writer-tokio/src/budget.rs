@@ -215,18 +215,28 @@ impl Account {
         Some(self.make_page(PAGE_SIZE))
     }
 
-    /// True if `bytes` more would be admitted now, without waiting.
+    /// As [`set_aside`](Self::set_aside), but all of `bytes`, or nothing and false. What is set
+    /// aside already counts.
     #[must_use]
-    pub fn has_room_for(&self, bytes: u64) -> bool {
-        let used = self.pool.lock().used.saturating_sub(self.credit);
-        used.saturating_add(bytes) <= self.pool.capacity
+    pub fn has_set_aside(&mut self, bytes: u64) -> bool {
+        let bytes = bytes.next_multiple_of(PAGE_SIZE as u64);
+        let missing = bytes.saturating_sub(self.credit);
+        let mut state = self.pool.lock();
+        if state.used.saturating_add(missing) > self.pool.capacity {
+            return false;
+        }
+        state.charge(missing);
+        self.credit += missing;
+        true
     }
 
     /// Charges `bytes` of memory that the open part links, even beyond the budget: it is there
     /// already. The caller [`settle`](Self::settle)s next.
     pub fn charge(&mut self, bytes: u64) {
         self.linked += bytes;
-        self.pool.lock().charge(bytes);
+        let set_aside = bytes.min(self.credit);
+        self.credit -= set_aside;
+        self.pool.lock().charge(bytes - set_aside);
     }
 
     /// Waits until the budget is no longer exceeded.

@@ -6,6 +6,7 @@ use std::future::Future;
 use writer_core::{Error, ErrorKind, Page, Part, PartPlan, PartSplitter, Result, Segment};
 
 use crate::budget::{Account, InFlight, MemoryBudget, OpenPart};
+use crate::sources::Sources;
 
 /// Where the parts of one object go: a backend's writer.
 pub trait PartSink: Send {
@@ -51,6 +52,7 @@ impl LeavingPart {
 pub struct Intake {
     splitter: PartSplitter,
     account: Account,
+    sources: Sources,
     failed: Option<Error>,
     /// A `write_chunk` took some of its bytes and has not returned.
     torn: bool,
@@ -67,6 +69,7 @@ impl Intake {
         Self {
             splitter: PartSplitter::new(plan),
             account,
+            sources: Sources::default(),
             failed: None,
             torn: false,
             begun: false,
@@ -91,11 +94,12 @@ impl Intake {
         self.splitter.bytes_copied()
     }
 
-    /// True if the budget has room for `bytes` more at this moment.
+    /// Admits `bytes` for the writes that follow, which then need not wait; false, and nothing is
+    /// admitted, if there is no room for them now.
     #[must_use]
-    pub fn has_room_for(&self, bytes: u64) -> bool {
-        self.account
-            .has_room_for(bytes.saturating_sub(self.splitter.spare_len() as u64))
+    pub fn set_aside(&mut self, bytes: u64) -> bool {
+        let spare = self.splitter.spare_len() as u64;
+        self.account.has_set_aside(bytes.saturating_sub(spare))
     }
 
     /// [`ObjectWriter::write_chunk`](writer_core::ObjectWriter::write_chunk).
@@ -144,6 +148,11 @@ impl Intake {
     pub async fn write_owned<S: PartSink>(&mut self, sink: &mut S, segment: Segment) -> Result<()> {
         self.enter(sink)?;
         let _call = self.account.call();
+        if let Segment::File(range) = &segment
+            && let Err(error) = self.sources.note(range)
+        {
+            return Err(self.latch(sink, error));
+        }
         let (len, charge) = (segment.len(), segment.charge());
         if PartSplitter::would_copy(&segment)
             && len > self.splitter.spare_len() as u64
@@ -194,18 +203,19 @@ impl Intake {
         self.page(sink, at_least).await
     }
 
-    /// Hands over what is left, as the last part.
+    /// Hands over what is left, as the last part, and gives the files that were written from:
+    /// the backend [verifies](Sources::verify) them when it has read all of them.
     ///
     /// # Errors
     ///
     /// The first error of this object, whatever it was.
-    pub fn finish<S: PartSink>(&mut self, sink: &mut S) -> Result<()> {
+    pub fn finish<S: PartSink>(&mut self, sink: &mut S) -> Result<Sources> {
         self.enter(sink)?;
         if let Err(error) = self.splitter.finish() {
             return Err(self.latch(sink, error));
         }
         self.drain(sink);
-        Ok(())
+        Ok(std::mem::take(&mut self.sources))
     }
 
     fn enter<S: PartSink>(&mut self, sink: &mut S) -> Result<()> {

@@ -20,6 +20,8 @@
 mod budget;
 mod intake;
 mod page;
+mod sources;
 
 pub use budget::{Account, Call, InFlight, MemoryBudget, OpenPart, PAGE_SIZE};
 pub use intake::{Intake, LeavingPart, PartSink};
+pub use sources::Sources;

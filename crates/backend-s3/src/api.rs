@@ -1,0 +1,377 @@
+//! The S3 requests that a write is made of, each a function with our errors.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_runtime::auth::PayloadSigningOverride;
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::interceptors::BeforeSerializationInterceptorContextRef;
+use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_s3::error::BoxError;
+use aws_sdk_s3::types::{
+    ChecksumAlgorithm, ChecksumMode, ChecksumType, CompletedMultipartUpload, CompletedPart,
+};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use writer_core::{
+    Crc64Nvme, Error, ErrorKind, IfExists, ObjectMetadata, Part, Result, WriterOptions,
+};
+
+use crate::body::{PartBody, Progress};
+use crate::digest::PartDigest;
+use crate::error::{code_of, from_sdk};
+use crate::location::Location;
+
+/// Checked this often whether a request makes progress.
+const PROGRESS_TICK: Duration = Duration::from_millis(500);
+
+/// Answers may take this many times as long as the progress of a body: what the kernel has
+/// taken is not on the wire yet.
+const ANSWER_FACTOR: u32 = 5;
+
+/// One object on one service.
+#[derive(Clone, Debug)]
+pub(crate) struct Api {
+    pub(crate) client: Client,
+    pub(crate) location: Arc<Location>,
+    pub(crate) stall_timeout: Duration,
+}
+
+/// What the service says of a body that it stored.
+#[derive(Clone, Debug)]
+pub(crate) struct Stored {
+    pub(crate) e_tag: Option<String>,
+    pub(crate) version_id: Option<String>,
+    pub(crate) crc: Option<Crc64Nvme>,
+}
+
+/// A part that is stored.
+#[derive(Clone, Debug)]
+pub(crate) struct StoredPart {
+    pub(crate) number: u32,
+    pub(crate) len: u64,
+    pub(crate) e_tag: String,
+    pub(crate) crc: Option<Crc64Nvme>,
+}
+
+impl Api {
+    pub(crate) async fn create(&self, options: &WriterOptions) -> Result<Arc<str>> {
+        let request = self
+            .client
+            .create_multipart_upload()
+            .bucket(&self.location.bucket)
+            .key(&self.location.key)
+            .set_content_type(options.content_type.clone())
+            .set_metadata(metadata_of(options));
+        // Declared here, or some services refuse the checksums of the parts.
+        let request = if options.enable_checksums {
+            request
+                .checksum_algorithm(ChecksumAlgorithm::Crc64Nvme)
+                .checksum_type(ChecksumType::FullObject)
+        } else {
+            request
+        };
+        let output = self
+            .answered(request.send())
+            .await?
+            .map_err(|error| from_sdk("CreateMultipartUpload", error))?;
+        match output.upload_id() {
+            Some(id) if !id.is_empty() => Ok(id.into()),
+            _ => Err(unexpected("CreateMultipartUpload gave no upload id")),
+        }
+    }
+
+    pub(crate) async fn upload_part(
+        &self,
+        upload_id: &str,
+        part: &Part,
+        digest: &PartDigest,
+    ) -> Result<Stored> {
+        let progress = Progress::new(part.len());
+        let request = self
+            .client
+            .upload_part()
+            .bucket(&self.location.bucket)
+            .key(&self.location.key)
+            .upload_id(upload_id)
+            .part_number(number(part.number())?)
+            .content_length(signed(part.len())?)
+            .set_checksum_crc64_nvme(digest.crc.map(encode))
+            .body(PartBody::sdk_body(part, Arc::clone(&progress)).into())
+            .customize()
+            .interceptor(SignPayload::of(digest));
+        let output = self
+            .moving(&progress, request.send())
+            .await?
+            .map_err(|error| from_sdk("UploadPart", error))?;
+        Ok(Stored {
+            e_tag: output.e_tag().map(str::to_owned),
+            version_id: None,
+            crc: decode(output.checksum_crc64_nvme())?,
+        })
+    }
+
+    pub(crate) async fn put_object(
+        &self,
+        part: &Part,
+        digest: &PartDigest,
+        options: &WriterOptions,
+    ) -> Result<Stored> {
+        let progress = Progress::new(part.len());
+        let request = self
+            .client
+            .put_object()
+            .bucket(&self.location.bucket)
+            .key(&self.location.key)
+            .content_length(signed(part.len())?)
+            .set_content_type(options.content_type.clone())
+            .set_metadata(metadata_of(options))
+            .set_if_none_match(none_match(options))
+            .set_checksum_crc64_nvme(digest.crc.map(encode))
+            .body(PartBody::sdk_body(part, Arc::clone(&progress)).into())
+            .customize()
+            .interceptor(SignPayload::of(digest));
+        let output = self
+            .moving(&progress, request.send())
+            .await?
+            .map_err(|error| conditional(from_sdk("PutObject", error), options))?;
+        Ok(Stored {
+            e_tag: output.e_tag().map(unquoted),
+            version_id: output.version_id().map(str::to_owned),
+            crc: decode(output.checksum_crc64_nvme())?,
+        })
+    }
+
+    /// `parts` are in order of their numbers.
+    pub(crate) async fn complete(
+        &self,
+        upload_id: &str,
+        parts: &[StoredPart],
+        whole: Option<Crc64Nvme>,
+        options: &WriterOptions,
+    ) -> Result<Stored> {
+        let size = parts.iter().map(|part| part.len).sum();
+        let mut list = CompletedMultipartUpload::builder();
+        for part in parts {
+            list = list.parts(
+                CompletedPart::builder()
+                    .part_number(number(part.number)?)
+                    .e_tag(&part.e_tag)
+                    .set_checksum_crc64_nvme(part.crc.map(encode))
+                    .build(),
+            );
+        }
+        let output = self
+            .client
+            .complete_multipart_upload()
+            .bucket(&self.location.bucket)
+            .key(&self.location.key)
+            .upload_id(upload_id)
+            .multipart_upload(list.build())
+            .mpu_object_size(signed(size)?)
+            .set_checksum_crc64_nvme(whole.map(encode))
+            .set_checksum_type(whole.map(|_| ChecksumType::FullObject))
+            .set_if_none_match(none_match(options))
+            .send();
+        let output = self
+            .answered(output)
+            .await?
+            .map_err(|error| conditional(from_sdk("CompleteMultipartUpload", error), options))?;
+        Ok(Stored {
+            e_tag: output.e_tag().map(unquoted),
+            version_id: output.version_id().map(str::to_owned),
+            crc: decode(output.checksum_crc64_nvme())?,
+        })
+    }
+
+    /// Aborts; that there is no such upload any more is success.
+    pub(crate) async fn abort(&self, upload_id: &str) -> Result<()> {
+        let request = self
+            .client
+            .abort_multipart_upload()
+            .bucket(&self.location.bucket)
+            .key(&self.location.key)
+            .upload_id(upload_id);
+        match self.answered(request.send()).await? {
+            Ok(_) => Ok(()),
+            Err(error) if code_of(&error) == Some("NoSuchUpload") => Ok(()),
+            Err(error) => Err(from_sdk("AbortMultipartUpload", error)),
+        }
+    }
+
+    /// True if nothing of the upload is left, as far as the credentials let one see.
+    pub(crate) async fn is_gone(&self, upload_id: &str) -> Result<bool> {
+        let request = self
+            .client
+            .list_parts()
+            .bucket(&self.location.bucket)
+            .key(&self.location.key)
+            .upload_id(upload_id)
+            .max_parts(1);
+        match self.answered(request.send()).await? {
+            Ok(_) => Ok(false),
+            Err(error) if code_of(&error) == Some("NoSuchUpload") => Ok(true),
+            Err(error) => match from_sdk("ListParts", error) {
+                error if error.kind() == ErrorKind::NotFound => Ok(true),
+                // Credentials that may only write can't look; the abort was confirmed.
+                error if error.kind() == ErrorKind::AccessDenied => Ok(true),
+                error => Err(error),
+            },
+        }
+    }
+
+    pub(crate) async fn head(&self) -> Result<ObjectMetadata> {
+        let request = self
+            .client
+            .head_object()
+            .bucket(&self.location.bucket)
+            .key(&self.location.key)
+            .checksum_mode(ChecksumMode::Enabled);
+        let output = self
+            .answered(request.send())
+            .await?
+            .map_err(|error| from_sdk("HeadObject", error))?;
+        let size = unsigned(output.content_length().unwrap_or_default())?;
+        let mut metadata = ObjectMetadata::new(self.location.uri(), size);
+        metadata.e_tag = output.e_tag().map(unquoted);
+        metadata.version_id = output.version_id().map(str::to_owned);
+        metadata.checksum = decode(output.checksum_crc64_nvme())?;
+        metadata.last_modified = output.last_modified().and_then(|at| (*at).try_into().ok());
+        metadata.content_type = output.content_type().map(str::to_owned);
+        metadata.metadata = output.metadata().into_iter().flatten().map(owned).collect();
+        Ok(metadata)
+    }
+
+    /// Waits for an answer, for as long as an answer may take.
+    pub(crate) async fn answered<T>(&self, request: impl Future<Output = T>) -> Result<T> {
+        let limit = self.stall_timeout * ANSWER_FACTOR;
+        tokio::time::timeout(limit, request)
+            .await
+            .map_err(|_elapsed| stalled(&format!("no answer for {} s", limit.as_secs())))
+    }
+
+    /// Waits for an answer for as long as the body moves: the time-out measures progress, so a
+    /// slow line may take as long as it needs.
+    async fn moving<T>(&self, progress: &Progress, request: impl Future<Output = T>) -> Result<T> {
+        let mut request = std::pin::pin!(request);
+        loop {
+            if let Ok(output) = tokio::time::timeout(PROGRESS_TICK, &mut request).await {
+                return Ok(output);
+            }
+            let limit = if progress.is_sent() {
+                self.stall_timeout * ANSWER_FACTOR
+            } else {
+                self.stall_timeout
+            };
+            if progress.idle() > limit {
+                let text = format!("nothing has moved for {} s", limit.as_secs());
+                return Err(stalled(&text));
+            }
+        }
+    }
+}
+
+/// Gives the signer the SHA-256 that was computed with the CRC, or none: by itself it would hash
+/// a body in memory once more, and not sign a stream.
+#[derive(Debug)]
+struct SignPayload(PayloadSigningOverride);
+
+impl SignPayload {
+    fn of(digest: &PartDigest) -> Self {
+        Self(match digest.sha256 {
+            Some(sha256) => PayloadSigningOverride::Precomputed(hex(&sha256)),
+            None => PayloadSigningOverride::unsigned_payload(),
+        })
+    }
+}
+
+#[aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint]
+impl Intercept for SignPayload {
+    fn name(&self) -> &'static str {
+        "SignPayload"
+    }
+
+    fn read_before_serialization(
+        &self,
+        _context: &BeforeSerializationInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        cfg: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        cfg.interceptor_state().store_put(self.0.clone());
+        Ok(())
+    }
+}
+
+fn stalled(text: &str) -> Error {
+    Error::new(ErrorKind::Unavailable, text).with_retryable(true)
+}
+
+fn unexpected(text: &str) -> Error {
+    Error::new(
+        ErrorKind::Other,
+        format!("the service's answer is not valid: {text}"),
+    )
+}
+
+/// What a failed condition means to whoever set it.
+fn conditional(error: Error, options: &WriterOptions) -> Error {
+    if error.kind() == ErrorKind::PreconditionFailed && options.if_exists == IfExists::Fail {
+        return Error::new(
+            ErrorKind::AlreadyExists,
+            "the object exists already, and was to be created only",
+        )
+        .with_source(error);
+    }
+    error
+}
+
+fn none_match(options: &WriterOptions) -> Option<String> {
+    (options.if_exists == IfExists::Fail).then(|| "*".to_owned())
+}
+
+fn metadata_of(options: &WriterOptions) -> Option<std::collections::HashMap<String, String>> {
+    (!options.metadata.is_empty()).then(|| options.metadata.iter().map(owned).collect())
+}
+
+fn owned((key, value): (&String, &String)) -> (String, String) {
+    (key.clone(), value.clone())
+}
+
+pub(crate) fn unquoted(e_tag: &str) -> String {
+    e_tag.trim_matches('"').to_owned()
+}
+
+fn number(part: u32) -> Result<i32> {
+    i32::try_from(part).map_err(|_| unexpected("part number out of range"))
+}
+
+fn signed(len: u64) -> Result<i64> {
+    i64::try_from(len).map_err(|_| Error::new(ErrorKind::LimitExceeded, "larger than 8 EiB"))
+}
+
+pub(crate) fn unsigned(len: i64) -> Result<u64> {
+    u64::try_from(len).map_err(|_| unexpected("a length below 0"))
+}
+
+fn encode(crc: Crc64Nvme) -> String {
+    BASE64.encode(crc.0.to_be_bytes())
+}
+
+pub(crate) fn decode(crc: Option<&str>) -> Result<Option<Crc64Nvme>> {
+    let Some(text) = crc else { return Ok(None) };
+    let bytes = BASE64.decode(text).ok();
+    let bytes: Option<[u8; 8]> = bytes.and_then(|bytes| bytes.try_into().ok());
+    match bytes {
+        Some(bytes) => Ok(Some(Crc64Nvme(u64::from_be_bytes(bytes)))),
+        None => Err(unexpected("a CRC64NVME that is not 8 bytes of Base64")),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a String does not fail.
+        let _infallible = write!(text, "{byte:02x}");
+        text
+    })
+}

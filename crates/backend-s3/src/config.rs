@@ -1,0 +1,159 @@
+//! How to reach a service, and what it takes.
+
+use std::fmt;
+use std::time::Duration;
+
+use aws_sdk_s3::config::{Credentials, SharedHttpClient};
+use writer_core::PartLimits;
+
+use crate::retry::RetryPolicy;
+
+/// Whether bodies are signed with SHA-256 (0.5 CPU seconds per GiB), besides their headers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PayloadSigning {
+    /// Over plain HTTP, where nothing else protects the bytes on their way; not over TLS.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never. The CRC64NVME in the signed headers still covers the body.
+    Never,
+}
+
+/// How to reach an S3 service. What is not set comes from the AWS environment variables and
+/// profiles, as for every AWS tool.
+#[derive(Clone, Default)]
+#[non_exhaustive]
+pub struct S3Config {
+    /// Base URL of the service, for anything but AWS: `http://localhost:9000`.
+    pub endpoint_url: Option<String>,
+    /// Region. Where neither this nor the environment says one and an endpoint is set: us-east-1.
+    pub region: Option<String>,
+    /// Profile of the AWS configuration files.
+    pub profile: Option<String>,
+    /// `host/bucket/key` rather than `bucket.host/key`. Default: where an endpoint is set.
+    pub path_style: Option<bool>,
+    /// Credentials, instead of those of the environment.
+    pub credentials: Option<Credentials>,
+    /// HTTP client, instead of hyper with rustls.
+    pub http_client: Option<SharedHttpClient>,
+    /// Memory budget in bytes, from 1 MiB. Default: `S3DLIO_PUT_MEMORY`, or 128 MiB.
+    pub memory: Option<u64>,
+    /// Whether bodies are signed.
+    pub payload_signing: PayloadSigning,
+    /// What the service takes. Default: [`PartLimits::S3`].
+    pub part_limits: Option<PartLimits>,
+    /// How requests are tried again.
+    pub retry: RetryPolicy,
+    /// How long a request may go without any progress (no byte of its body taken, or no answer
+    /// after the last one) before it is tried again. Default 60 s; answers may take five times
+    /// as long, because the kernel holds bytes that are not on the wire yet.
+    pub stall_timeout: Option<Duration>,
+}
+
+impl S3Config {
+    /// Sets [`endpoint_url`](Self::endpoint_url).
+    #[must_use]
+    pub fn with_endpoint_url(mut self, url: impl Into<String>) -> Self {
+        self.endpoint_url = Some(url.into());
+        self
+    }
+
+    /// Sets [`region`](Self::region).
+    #[must_use]
+    pub fn with_region(mut self, region: impl Into<String>) -> Self {
+        self.region = Some(region.into());
+        self
+    }
+
+    /// Sets [`profile`](Self::profile).
+    #[must_use]
+    pub fn with_profile(mut self, profile: impl Into<String>) -> Self {
+        self.profile = Some(profile.into());
+        self
+    }
+
+    /// Sets [`path_style`](Self::path_style).
+    #[must_use]
+    pub fn with_path_style(mut self, path_style: bool) -> Self {
+        self.path_style = Some(path_style);
+        self
+    }
+
+    /// Sets [`credentials`](Self::credentials) that do not expire.
+    #[must_use]
+    pub fn with_credentials(
+        mut self,
+        access_key_id: impl Into<String>,
+        secret_access_key: impl Into<String>,
+    ) -> Self {
+        self.credentials = Some(Credentials::new(
+            access_key_id,
+            secret_access_key,
+            None,
+            None,
+            "S3Config",
+        ));
+        self
+    }
+
+    /// Sets [`http_client`](Self::http_client).
+    #[must_use]
+    pub fn with_http_client(mut self, client: SharedHttpClient) -> Self {
+        self.http_client = Some(client);
+        self
+    }
+
+    /// Sets [`memory`](Self::memory), in bytes.
+    #[must_use]
+    pub fn with_memory(mut self, bytes: u64) -> Self {
+        self.memory = Some(bytes);
+        self
+    }
+
+    /// Sets [`payload_signing`](Self::payload_signing).
+    #[must_use]
+    pub fn with_payload_signing(mut self, signing: PayloadSigning) -> Self {
+        self.payload_signing = signing;
+        self
+    }
+
+    /// Sets [`part_limits`](Self::part_limits).
+    #[must_use]
+    pub fn with_part_limits(mut self, limits: PartLimits) -> Self {
+        self.part_limits = Some(limits);
+        self
+    }
+
+    /// Sets [`retry`](Self::retry).
+    #[must_use]
+    pub fn with_retry(mut self, retry: RetryPolicy) -> Self {
+        self.retry = retry;
+        self
+    }
+
+    /// Sets [`stall_timeout`](Self::stall_timeout).
+    #[must_use]
+    pub fn with_stall_timeout(mut self, timeout: Duration) -> Self {
+        self.stall_timeout = Some(timeout);
+        self
+    }
+}
+
+impl fmt::Debug for S3Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("S3Config")
+            .field("endpoint_url", &self.endpoint_url)
+            .field("region", &self.region)
+            .field("profile", &self.profile)
+            .field("path_style", &self.path_style)
+            .field("credentials", &self.credentials.as_ref().map(|_| "given"))
+            .field("memory", &self.memory)
+            .field("payload_signing", &self.payload_signing)
+            .field("part_limits", &self.part_limits)
+            .field("retry", &self.retry)
+            .field("stall_timeout", &self.stall_timeout)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,81 @@
+//! From a configuration to a client.
+
+use std::env;
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
+use aws_sdk_s3::config::{Builder, RequestChecksumCalculation, StalledStreamProtectionConfig};
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+
+use crate::config::S3Config;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A client for `config`, and whether its requests go over plain HTTP.
+pub(crate) async fn connect(config: &S3Config) -> (Client, bool) {
+    let http = config.http_client.clone().unwrap_or_else(|| {
+        aws_smithy_http_client::Builder::new()
+            .tls_provider(Provider::Rustls(CryptoMode::Ring))
+            .build_https()
+    });
+    let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http);
+    if let Some(profile) = &config.profile {
+        loader = loader.profile_name(profile);
+    }
+    if let Some(region) = &config.region {
+        loader = loader.region(Region::new(region.clone()));
+    }
+    if let Some(credentials) = &config.credentials {
+        loader = loader.credentials_provider(credentials.clone());
+    }
+    if let Some(endpoint) = &config.endpoint_url {
+        loader = loader.endpoint_url(endpoint);
+    }
+    let shared = loader.load().await;
+    let endpoint = endpoint_of(config, &shared);
+
+    let mut builder = Builder::from(&shared);
+    builder = builder.force_path_style(config.path_style.unwrap_or(endpoint.is_some()));
+    if shared.region().is_none() && endpoint.is_some() {
+        builder = builder.region(Region::from_static("us-east-1"));
+    }
+    let plain = endpoint.is_some_and(|url| is_plain(&url));
+    (Client::from_conf(tune(builder).build()), plain)
+}
+
+/// `client` with what would work against this crate switched off: the SDK's retries (ours count
+/// parts), its stalled-stream protection (64 parts over a slow line look stalled to it, and fail
+/// within seconds) and its own checksums (a second hash, sent as trailers).
+pub(crate) fn tuned(client: &Client) -> Client {
+    Client::from_conf(tune(client.config().to_builder()).build())
+}
+
+pub(crate) fn is_plain(endpoint: &str) -> bool {
+    endpoint
+        .get(..7)
+        .is_some_and(|scheme| scheme.eq_ignore_ascii_case("http://"))
+}
+
+fn tune(builder: Builder) -> Builder {
+    builder
+        .retry_config(RetryConfig::disabled())
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+        .timeout_config(
+            TimeoutConfig::builder()
+                .connect_timeout(CONNECT_TIMEOUT)
+                .build(),
+        )
+}
+
+/// The endpoint that the SDK will use, if one is set: it looks for a service's own first.
+fn endpoint_of(config: &S3Config, shared: &SdkConfig) -> Option<String> {
+    config
+        .endpoint_url
+        .clone()
+        .or_else(|| env::var("AWS_ENDPOINT_URL_S3").ok())
+        .or_else(|| shared.endpoint_url().map(str::to_owned))
+}

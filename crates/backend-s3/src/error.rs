@@ -1,0 +1,140 @@
+//! From the SDK's errors to ours: what happened, and whether another try may help.
+
+use std::error::Error as StdError;
+
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::RequestId;
+use writer_core::{Error, ErrorKind};
+
+/// What failed, for the text: `UploadPart`, `CreateMultipartUpload`.
+pub(crate) fn from_sdk<E>(operation: &str, error: SdkError<E, HttpResponse>) -> Error
+where
+    E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
+{
+    let request_id = error.request_id().map(str::to_owned);
+    let mapped = match &error {
+        SdkError::ServiceError(service) => {
+            from_service(operation, service.raw().status().as_u16(), service.err())
+        }
+        SdkError::ConstructionFailure(_) => local(operation, &error),
+        SdkError::DispatchFailure(failure) => match own_error(failure.as_connector_error()) {
+            // Our body refused to go on: its reason is the reason.
+            Some(own) => own,
+            None if failure.is_io() || failure.is_timeout() => {
+                let text = format!(
+                    "{operation}: no connection to the service: {}",
+                    causes(&error)
+                );
+                Error::new(ErrorKind::Unavailable, text).with_retryable(true)
+            }
+            None => local(operation, &error),
+        },
+        SdkError::TimeoutError(_) | SdkError::ResponseError(_) => {
+            let text = format!("{operation}: no valid answer: {}", causes(&error));
+            Error::new(ErrorKind::Unavailable, text).with_retryable(true)
+        }
+        _ => local(operation, &error),
+    };
+    let mapped = match request_id {
+        Some(id) => mapped.with_request_id(id),
+        None => mapped,
+    };
+    mapped.with_source(error)
+}
+
+/// The S3 error code, where the service gave one.
+pub(crate) fn code_of<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> Option<&str> {
+    error.as_service_error().and_then(|error| error.code())
+}
+
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>
+fn from_service(operation: &str, status: u16, error: &impl ProvideErrorMetadata) -> Error {
+    let code = error.code().unwrap_or_default();
+    let kind = match (code, status) {
+        ("NoSuchBucket" | "NoSuchKey" | "NoSuchUpload" | "NotFound", _) => ErrorKind::NotFound,
+        ("PreconditionFailed", _) | (_, 412) => ErrorKind::PreconditionFailed,
+        ("BadDigest" | "InvalidDigest" | "XAmzContentChecksumMismatch", _)
+        | ("XAmzContentSHA256Mismatch", _) => ErrorKind::ChecksumMismatch,
+        ("EntityTooLarge" | "EntityTooSmall", _) => ErrorKind::LimitExceeded,
+        ("NotImplemented" | "MethodNotAllowed", _) | (_, 405 | 501) => ErrorKind::Unsupported,
+        ("SlowDown" | "RequestTimeout" | "InternalError" | "ServiceUnavailable", _)
+        | ("OperationAborted" | "ConditionalRequestConflict" | "IncompleteBody", _)
+        | ("RequestTimeTooSkewed" | "ThrottlingException" | "TooManyRequests", _) => {
+            ErrorKind::Unavailable
+        }
+        (_, 408 | 429 | 500 | 502..=599) => ErrorKind::Unavailable,
+        (_, 401 | 403) => ErrorKind::AccessDenied,
+        (_, 404) => ErrorKind::NotFound,
+        (_, 400..=499) => ErrorKind::InvalidInput,
+        _ => ErrorKind::Other,
+    };
+    // A body that was damaged on its way is sent again; a clock does not mend itself.
+    let retryable = match kind {
+        ErrorKind::Unavailable => {
+            !matches!(code, "RequestTimeTooSkewed" | "ConditionalRequestConflict")
+        }
+        ErrorKind::ChecksumMismatch => true,
+        _ => false,
+    };
+    let kind = if code == "RequestTimeTooSkewed" {
+        ErrorKind::AccessDenied
+    } else {
+        kind
+    };
+    let name = if code.is_empty() { "no code" } else { code };
+    let text = match error.message() {
+        Some(message) if !message.is_empty() => {
+            format!("{operation}: {name} ({status}): {message}")
+        }
+        _ => format!("{operation}: {name} ({status})"),
+    };
+    Error::new(kind, text).with_retryable(retryable)
+}
+
+/// A failure on this side, before a request was sent: no credentials, no region.
+fn local(operation: &str, error: &(dyn StdError + 'static)) -> Error {
+    let causes = causes(error);
+    let credentials = ["credentials", "identity", "CredentialsNotLoaded"]
+        .iter()
+        .any(|word| causes.contains(word));
+    let kind = if credentials {
+        ErrorKind::AccessDenied
+    } else {
+        ErrorKind::InvalidInput
+    };
+    Error::new(
+        kind,
+        format!("{operation}: the request was not sent: {causes}"),
+    )
+}
+
+/// The `writer_core::Error` among the causes of `error`.
+fn own_error(error: Option<&(impl StdError + 'static)>) -> Option<Error> {
+    let mut cause = error.map(|error| error as &(dyn StdError + 'static));
+    while let Some(error) = cause {
+        if let Some(own) = error.downcast_ref::<Error>() {
+            return Some(own.clone());
+        }
+        cause = error.source();
+    }
+    None
+}
+
+/// The texts of all causes, without repetition.
+fn causes(error: &(dyn StdError + 'static)) -> String {
+    let mut texts: Vec<String> = Vec::new();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if !texts.iter().any(|known| known.contains(&text)) {
+            texts.push(text);
+        }
+        cause = error.source();
+    }
+    if texts.is_empty() {
+        error.to_string()
+    } else {
+        texts.join(": ")
+    }
+}

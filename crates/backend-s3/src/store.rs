@@ -1,0 +1,227 @@
+//! Objects in S3 buckets, behind one memory budget.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_sdk_s3::Client;
+use writer_core::{
+    ByteRange, Error, ErrorKind, ObjectLister, ObjectMetadata, ObjectReader, ObjectStore,
+    ObjectWriter, PartLimits, Result, Segment, WriterOptions,
+};
+use writer_tokio::MemoryBudget;
+
+use crate::api::Api;
+use crate::cleanup::Cleanups;
+use crate::config::{PayloadSigning, S3Config};
+use crate::connect::{connect, tuned};
+use crate::digest::Hasher;
+use crate::error::from_sdk;
+use crate::lister::S3Lister;
+use crate::location::Location;
+use crate::reader::S3Reader;
+use crate::retry::RetryPolicy;
+use crate::sink::{MultipartUploadConfig, StreamingMultipartSink};
+use crate::writer::S3StreamingWriter;
+
+const STALL_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Objects in S3 buckets, named `s3://bucket/key`.
+///
+/// Cheap to clone; the clones share connections and the memory budget.
+#[derive(Clone)]
+pub struct S3ObjectStore(Arc<Inner>);
+
+struct Inner {
+    client: Client,
+    budget: MemoryBudget,
+    hasher: Hasher,
+    cleanups: Cleanups,
+    part_limits: PartLimits,
+    retry: RetryPolicy,
+    stall_timeout: Duration,
+    sign: bool,
+}
+
+impl S3ObjectStore {
+    /// A store for the service that `config`, and for the rest the AWS environment, describes.
+    /// Connections are made when they are needed.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidInput`] for a memory budget out of bounds.
+    ///
+    /// # Cancellation
+    ///
+    /// Safe.
+    pub async fn connect(config: S3Config) -> Result<Self> {
+        let (client, plain) = connect(&config).await;
+        Self::with_client(client, plain, &config)
+    }
+
+    /// A store on the SDK's `client`; of `config`, only what does not make a client is used.
+    ///
+    /// The client's retries, stalled-stream protection and checksums are replaced by this
+    /// crate's. As the client does not tell, [`PayloadSigning::Auto`] signs unless
+    /// `config.endpoint_url` is an `https://` URL.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect).
+    pub fn from_client(client: &Client, config: &S3Config) -> Result<Self> {
+        let secure = config
+            .endpoint_url
+            .as_deref()
+            .and_then(|url| url.get(..8))
+            .is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://"));
+        Self::with_client(tuned(client), !secure, config)
+    }
+
+    fn with_client(client: Client, plain: bool, config: &S3Config) -> Result<Self> {
+        let budget = match config.memory {
+            Some(bytes) => MemoryBudget::new(bytes)?,
+            None => MemoryBudget::from_env()?,
+        };
+        Ok(Self(Arc::new(Inner {
+            client,
+            budget,
+            hasher: Hasher::default(),
+            cleanups: Cleanups::default(),
+            part_limits: config.part_limits.unwrap_or(PartLimits::S3),
+            retry: config.retry,
+            stall_timeout: config.stall_timeout.unwrap_or(STALL_TIMEOUT),
+            sign: match config.payload_signing {
+                PayloadSigning::Auto => plain,
+                PayloadSigning::Always => true,
+                PayloadSigning::Never => false,
+            },
+        })))
+    }
+
+    /// The memory that all writers of this store share.
+    #[must_use]
+    pub fn budget(&self) -> &MemoryBudget {
+        &self.0.budget
+    }
+
+    pub(crate) fn part_limits(&self) -> PartLimits {
+        self.0.part_limits
+    }
+
+    pub(crate) fn retry(&self) -> RetryPolicy {
+        self.0.retry
+    }
+
+    pub(crate) fn hasher(&self) -> &Hasher {
+        &self.0.hasher
+    }
+
+    pub(crate) fn cleanups(&self) -> &Cleanups {
+        &self.0.cleanups
+    }
+
+    pub(crate) fn signs_payloads(&self) -> bool {
+        self.0.sign
+    }
+
+    pub(crate) fn api(&self, location: Location) -> Api {
+        Api {
+            client: self.0.client.clone(),
+            location: Arc::new(location),
+            stall_timeout: self.0.stall_timeout,
+        }
+    }
+
+    fn writer(&self, uri: &str, options: WriterOptions) -> Result<S3StreamingWriter> {
+        let location = Location::object(uri)?;
+        let config = MultipartUploadConfig::from(options);
+        let sink = StreamingMultipartSink::at(self, location, config)?;
+        Ok(S3StreamingWriter::new(uri.to_owned(), sink))
+    }
+}
+
+#[async_trait]
+impl ObjectStore for S3ObjectStore {
+    async fn create_writer(
+        &self,
+        uri: &str,
+        options: Option<WriterOptions>,
+    ) -> Result<Box<dyn ObjectWriter>> {
+        let options = options.map_or_else(WriterOptions::from_env, Ok)?;
+        Ok(Box::new(self.writer(uri, options)?))
+    }
+
+    async fn put(&self, uri: &str, data: Segment) -> Result<ObjectMetadata> {
+        let options = WriterOptions::from_env()?.with_expected_size(data.len());
+        let mut writer = Box::new(self.writer(uri, options)?);
+        writer.write_owned(data).await?;
+        writer.finish().await
+    }
+
+    async fn stat(&self, uri: &str) -> Result<ObjectMetadata> {
+        let api = self.api(Location::object(uri)?);
+        let found = self.0.retry.run(|_| api.head()).await;
+        found.map_err(|error| error.with_uri(uri))
+    }
+
+    async fn get(&self, uri: &str, range: ByteRange) -> Result<Box<dyn ObjectReader>> {
+        let api = self.api(Location::object(uri)?);
+        let reader = self.0.retry.run(|_| S3Reader::open(&api, range)).await;
+        match reader {
+            Ok(reader) => Ok(Box::new(reader)),
+            Err(error) => Err(error.with_uri(uri)),
+        }
+    }
+
+    async fn list(&self, prefix: &str) -> Result<Box<dyn ObjectLister>> {
+        let api = self.api(Location::prefix(prefix)?);
+        let lister = S3Lister::open(api, self.0.retry).await;
+        match lister {
+            Ok(lister) => Ok(Box::new(lister)),
+            Err(error) => Err(error.with_uri(prefix)),
+        }
+    }
+
+    async fn delete(&self, uri: &str) -> Result<()> {
+        let api = self.api(Location::object(uri)?);
+        let deleted = self
+            .0
+            .retry
+            .run(|_| async {
+                let request = api
+                    .client
+                    .delete_object()
+                    .bucket(&api.location.bucket)
+                    .key(&api.location.key);
+                match api.answered(request.send()).await? {
+                    Ok(_) => Ok(()),
+                    Err(error) => Err(from_sdk("DeleteObject", error)),
+                }
+            })
+            .await;
+        match deleted {
+            // Some services say so; that there is no object is what was asked for.
+            Err(error) if error.kind() == ErrorKind::NotFound && !is_bucket(&error) => Ok(()),
+            other => other.map_err(|error| error.with_uri(uri)),
+        }
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.0.cleanups.wait().await
+    }
+}
+
+impl fmt::Debug for S3ObjectStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("S3ObjectStore")
+            .field("budget", &self.0.budget)
+            .field("part_limits", &self.0.part_limits)
+            .field("retry", &self.0.retry)
+            .finish_non_exhaustive()
+    }
+}
+
+fn is_bucket(error: &Error) -> bool {
+    error.message().contains("NoSuchBucket")
+}

@@ -1,0 +1,67 @@
+//! The S3 side of the trait that producers write to.
+
+use async_trait::async_trait;
+use writer_core::{Condition, IfExists, ObjectMetadata, ObjectWriter, Page, Result, Segment};
+
+use crate::sink::StreamingMultipartSink;
+
+/// Writes one S3 object: a [`StreamingMultipartSink`] behind
+/// [`ObjectWriter`](writer_core::ObjectWriter). Made by
+/// [`create_writer`](writer_core::ObjectStore::create_writer).
+#[derive(Debug)]
+pub struct S3StreamingWriter {
+    uri: String,
+    receipt: ObjectMetadata,
+    sink: StreamingMultipartSink,
+}
+
+impl S3StreamingWriter {
+    pub(crate) fn new(uri: String, sink: StreamingMultipartSink) -> Self {
+        let options = sink.options();
+        let mut receipt = ObjectMetadata::new(uri.clone(), 0);
+        receipt.content_type.clone_from(&options.content_type);
+        receipt.metadata.clone_from(&options.metadata);
+        receipt.condition = (options.if_exists == IfExists::Fail).then_some(Condition::Enforced);
+        Self { uri, receipt, sink }
+    }
+
+    /// The object's URI.
+    #[must_use]
+    pub fn uri(&self) -> &str {
+        &self.uri
+    }
+}
+
+#[async_trait]
+impl ObjectWriter for S3StreamingWriter {
+    async fn write_chunk(&mut self, chunk: &[u8]) -> Result<()> {
+        self.sink.write(chunk).await
+    }
+
+    async fn write_owned(&mut self, segment: Segment) -> Result<()> {
+        self.sink.write_owned(segment).await
+    }
+
+    async fn reserve(&mut self, at_least: usize) -> Result<Box<dyn Page>> {
+        self.sink.reserve(at_least).await
+    }
+
+    fn bytes_written(&self) -> u64 {
+        self.sink.bytes_written()
+    }
+
+    async fn finish(self: Box<Self>) -> Result<ObjectMetadata> {
+        let info = self.sink.finish().await?;
+        let mut receipt = self.receipt;
+        receipt.size = info.total_bytes;
+        receipt.e_tag = info.e_tag;
+        receipt.version_id = info.version_id;
+        receipt.checksum = info.checksum;
+        receipt.parts = Some(info.parts);
+        Ok(receipt)
+    }
+
+    async fn cancel(self: Box<Self>) -> Result<()> {
+        self.sink.abort().await
+    }
+}

@@ -1,0 +1,97 @@
+//! Notices files that change while they are being written from.
+
+use std::fs::{File, Metadata};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use writer_core::{Error, ErrorKind, FileRange, Result};
+
+/// The files that one object is written from, as they were when their ranges were handed over.
+#[derive(Debug, Default)]
+pub struct Sources(Vec<Source>);
+
+#[derive(Debug)]
+struct Source {
+    file: Arc<File>,
+    stamp: Stamp,
+}
+
+/// What a change of a file's content changes as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stamp {
+    len: u64,
+    modified: Option<SystemTime>,
+}
+
+impl Stamp {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            len: metadata.len(),
+            modified: metadata.modified().ok(),
+        }
+    }
+}
+
+impl Sources {
+    /// Remembers the state of the file of `range`, the first time that it is seen.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::SourceChanged`] if the file ends before the range does, or an I/O error.
+    pub fn note(&mut self, range: &FileRange) -> Result<()> {
+        let known = self
+            .0
+            .iter()
+            .rev()
+            .find(|source| Arc::ptr_eq(&source.file, range.file()));
+        let stamp = match known {
+            Some(source) => source.stamp,
+            None => {
+                let stamp = Stamp::of(&range.file().metadata()?);
+                self.0.push(Source {
+                    file: Arc::clone(range.file()),
+                    stamp,
+                });
+                stamp
+            }
+        };
+        let end = range.offset().saturating_add(range.len());
+        if end > stamp.len {
+            return Err(Error::new(
+                ErrorKind::SourceChanged,
+                format!(
+                    "the file has {} bytes, but its range ends at byte {end}",
+                    stamp.len
+                ),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Checks that no file has changed since it was noted.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::SourceChanged`], or an I/O error.
+    pub fn verify(&self) -> Result<()> {
+        for Source { file, stamp } in &self.0 {
+            let now = Stamp::of(&file.metadata()?);
+            if now != *stamp {
+                return Err(Error::new(
+                    ErrorKind::SourceChanged,
+                    format!(
+                        "the file changed while it was written from: it had {} bytes, and has {}{}",
+                        stamp.len,
+                        now.len,
+                        if now.len == stamp.len {
+                            ", but was modified meanwhile"
+                        } else {
+                            ""
+                        }
+                    ),
+                ));
+            }
+        }
+        Ok(())
+    }
+}
