@@ -1,0 +1,237 @@
+//! The operations of S3, one file for each group.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+use http::HeaderMap;
+use s3s::dto::*;
+use s3s::{S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result};
+
+use super::Attributes;
+use super::fault::EchoFault;
+use super::shared::Shared;
+
+pub(super) mod assemble;
+mod bucket;
+mod copy;
+mod list;
+mod multipart;
+mod read;
+mod write;
+
+/// The implementation behind s3s.
+pub(super) struct Api {
+    shared: Arc<Shared>,
+}
+
+impl Api {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+}
+
+#[async_trait]
+impl S3 for Api {
+    async fn list_buckets(
+        &self,
+        req: S3Request<ListBucketsInput>,
+    ) -> S3Result<S3Response<ListBucketsOutput>> {
+        bucket::list(&self.shared, req).map(S3Response::new)
+    }
+
+    async fn create_bucket(
+        &self,
+        req: S3Request<CreateBucketInput>,
+    ) -> S3Result<S3Response<CreateBucketOutput>> {
+        bucket::create(&self.shared, req).map(S3Response::new)
+    }
+
+    async fn head_bucket(
+        &self,
+        req: S3Request<HeadBucketInput>,
+    ) -> S3Result<S3Response<HeadBucketOutput>> {
+        bucket::head(&self.shared, req).map(S3Response::new)
+    }
+
+    async fn delete_bucket(
+        &self,
+        req: S3Request<DeleteBucketInput>,
+    ) -> S3Result<S3Response<DeleteBucketOutput>> {
+        bucket::delete(&self.shared, req).map(S3Response::new)
+    }
+
+    async fn get_bucket_location(
+        &self,
+        req: S3Request<GetBucketLocationInput>,
+    ) -> S3Result<S3Response<GetBucketLocationOutput>> {
+        bucket::location(&self.shared, req).map(S3Response::new)
+    }
+
+    async fn list_objects(
+        &self,
+        req: S3Request<ListObjectsInput>,
+    ) -> S3Result<S3Response<ListObjectsOutput>> {
+        list::objects(&self.shared, req).map(S3Response::new)
+    }
+
+    async fn list_objects_v2(
+        &self,
+        req: S3Request<ListObjectsV2Input>,
+    ) -> S3Result<S3Response<ListObjectsV2Output>> {
+        list::objects_v2(&self.shared, req).map(S3Response::new)
+    }
+
+    async fn put_object(
+        &self,
+        req: S3Request<PutObjectInput>,
+    ) -> S3Result<S3Response<PutObjectOutput>> {
+        write::put(&self.shared, req).await.map(S3Response::new)
+    }
+
+    async fn copy_object(
+        &self,
+        req: S3Request<CopyObjectInput>,
+    ) -> S3Result<S3Response<CopyObjectOutput>> {
+        copy::copy(&self.shared, req).map(S3Response::new)
+    }
+
+    async fn get_object(
+        &self,
+        req: S3Request<GetObjectInput>,
+    ) -> S3Result<S3Response<GetObjectOutput>> {
+        read::get(&self.shared, req).map(S3Response::new)
+    }
+
+    async fn head_object(
+        &self,
+        req: S3Request<HeadObjectInput>,
+    ) -> S3Result<S3Response<HeadObjectOutput>> {
+        read::head(&self.shared, req).map(S3Response::new)
+    }
+
+    async fn delete_object(
+        &self,
+        req: S3Request<DeleteObjectInput>,
+    ) -> S3Result<S3Response<DeleteObjectOutput>> {
+        write::delete(&self.shared, req).map(S3Response::new)
+    }
+
+    async fn delete_objects(
+        &self,
+        req: S3Request<DeleteObjectsInput>,
+    ) -> S3Result<S3Response<DeleteObjectsOutput>> {
+        write::delete_many(&self.shared, req).map(S3Response::new)
+    }
+
+    async fn create_multipart_upload(
+        &self,
+        req: S3Request<CreateMultipartUploadInput>,
+    ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
+        multipart::create(&self.shared, req).map(S3Response::new)
+    }
+
+    async fn upload_part(
+        &self,
+        req: S3Request<UploadPartInput>,
+    ) -> S3Result<S3Response<UploadPartOutput>> {
+        multipart::upload_part(&self.shared, req)
+            .await
+            .map(S3Response::new)
+    }
+
+    async fn complete_multipart_upload(
+        &self,
+        req: S3Request<CompleteMultipartUploadInput>,
+    ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
+        multipart::complete(&self.shared, req).map(S3Response::new)
+    }
+
+    async fn abort_multipart_upload(
+        &self,
+        req: S3Request<AbortMultipartUploadInput>,
+    ) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
+        multipart::abort(&self.shared, req).map(S3Response::new)
+    }
+
+    async fn list_parts(
+        &self,
+        req: S3Request<ListPartsInput>,
+    ) -> S3Result<S3Response<ListPartsOutput>> {
+        list::parts(&self.shared, req).map(S3Response::new)
+    }
+
+    async fn list_multipart_uploads(
+        &self,
+        req: S3Request<ListMultipartUploadsInput>,
+    ) -> S3Result<S3Response<ListMultipartUploadsOutput>> {
+        list::uploads(&self.shared, req).map(S3Response::new)
+    }
+}
+
+impl Attributes {
+    /// What a request says about the object it writes.
+    fn of(headers: &HeaderMap, metadata: Option<Metadata>) -> S3Result<Self> {
+        /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html>
+        const MAX_METADATA: usize = 2048;
+        let metadata = metadata.unwrap_or_default();
+        if metadata
+            .iter()
+            .map(|(name, value)| name.len() + value.len())
+            .sum::<usize>()
+            > MAX_METADATA
+        {
+            return Err(S3ErrorCode::MetadataTooLarge.into());
+        }
+        let text = |name: &str| {
+            let value = headers.get(name)?.to_str().ok()?;
+            (!value.is_empty()).then(|| value.to_owned())
+        };
+        Ok(Self {
+            content_type: text("content-type").unwrap_or_else(|| "binary/octet-stream".to_owned()),
+            cache_control: text("cache-control"),
+            content_encoding: text("content-encoding").and_then(without_aws_chunked),
+            content_disposition: text("content-disposition"),
+            content_language: text("content-language"),
+            storage_class: text("x-amz-storage-class").filter(|class| class != "STANDARD"),
+            metadata: metadata.into_iter().collect(),
+        })
+    }
+}
+
+/// `aws-chunked` is about the transfer and not kept with the object.
+fn without_aws_chunked(encodings: String) -> Option<String> {
+    let kept: Vec<_> = encodings
+        .split(',')
+        .map(str::trim)
+        .filter(|e| *e != "aws-chunked")
+        .collect();
+    (!kept.is_empty()).then(|| kept.join(","))
+}
+
+/// The checksum that a reply echoes: the true one, unless a fault says otherwise.
+fn echoed<T>(req: &S3Request<T>, value: &str) -> Option<String> {
+    match req.extensions.get::<EchoFault>() {
+        None => Some(value.to_owned()),
+        Some(EchoFault::Omit) => None,
+        Some(EchoFault::Wrong) => Some(damaged(value)),
+    }
+}
+
+/// Another value of the same form: the first character of the base64 changes.
+fn damaged(value: &str) -> String {
+    let other = if value.starts_with('A') { "B" } else { "A" };
+    format!("{other}{}", value.get(1..).unwrap_or_default())
+}
+
+fn quoted(etag: &str) -> ETag {
+    ETag::Strong(etag.to_owned())
+}
+
+fn timestamp(time: SystemTime) -> Timestamp {
+    Timestamp::from(time)
+}
+
+fn invalid_argument(message: &'static str) -> S3Error {
+    S3Error::with_message(S3ErrorCode::InvalidArgument, message)
+}

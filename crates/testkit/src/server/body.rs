@@ -1,0 +1,145 @@
+//! A request body on its way to s3s: counted, perhaps damaged, never copied.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+
+use super::record::Entry;
+use super::shared::{Shared, lock};
+
+/// The body of one request. What is left of it when it is dropped can be
+/// drained through [`Rest`].
+pub(super) struct Tap {
+    inner: Option<Incoming>,
+    shared: Arc<Shared>,
+    entry: Arc<Entry>,
+    rest: Rest,
+    started: bool,
+    flip_bit: bool,
+    bytes_until_cut: Option<u64>,
+}
+
+/// Takes over what nobody read of a body.
+#[derive(Clone, Default)]
+pub(super) struct Rest(Arc<Mutex<Left>>);
+
+#[derive(Default)]
+struct Left {
+    body: Option<Incoming>,
+    started: bool,
+}
+
+impl Tap {
+    pub(super) fn new(inner: Incoming, shared: Arc<Shared>, entry: Arc<Entry>) -> (Self, Rest) {
+        let rest = Rest::default();
+        let tap = Self {
+            inner: Some(inner),
+            shared,
+            entry,
+            rest: rest.clone(),
+            started: false,
+            flip_bit: false,
+            bytes_until_cut: None,
+        };
+        (tap, rest)
+    }
+
+    /// Flips one bit of the first byte.
+    pub(super) fn flip_bit(&mut self) {
+        self.flip_bit = true;
+    }
+
+    /// Fails as soon as so many bytes were read.
+    pub(super) fn cut_after(&mut self, bytes: u64) {
+        self.bytes_until_cut = Some(bytes);
+    }
+
+    fn pass(&mut self, data: Bytes) -> io::Result<Bytes> {
+        self.shared.journal.count_bytes(&self.entry, data.len());
+        if let Some(left) = &mut self.bytes_until_cut {
+            *left = left.saturating_sub(data.len() as u64);
+            if *left == 0 {
+                return Err(io::ErrorKind::ConnectionReset.into());
+            }
+        }
+        if self.flip_bit && !data.is_empty() {
+            self.flip_bit = false;
+            return Ok(with_a_bit_flipped(&data));
+        }
+        Ok(data)
+    }
+}
+
+impl Rest {
+    /// Reads and forgets what is left, so that the client can finish sending
+    /// and surely sees the answer: closing a socket with unread bytes in it
+    /// resets the connection, and with it an answer on its way.
+    ///
+    /// A client that waits for `100 Continue` is not made to send.
+    pub(super) async fn drain(&self, shared: &Shared, entry: &Entry, expects_continue: bool) {
+        let left = std::mem::take(&mut *lock(&self.0));
+        let Some(mut body) = left.body else { return };
+        if expects_continue && !left.started {
+            return;
+        }
+        while let Some(Ok(frame)) = body.frame().await {
+            if let Some(data) = frame.data_ref() {
+                shared.journal.count_bytes(entry, data.len());
+            }
+        }
+    }
+}
+
+impl Body for Tap {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let this = self.get_mut();
+        this.started = true;
+        let Some(inner) = &mut this.inner else {
+            return Poll::Ready(None);
+        };
+        let frame = match ready!(Pin::new(inner).poll_frame(cx)) {
+            None => return Poll::Ready(None),
+            Some(Err(error)) => return Poll::Ready(Some(Err(io::Error::other(error)))),
+            Some(Ok(frame)) => frame,
+        };
+        Poll::Ready(Some(match frame.into_data() {
+            Ok(data) => this.pass(data).map(Frame::data),
+            Err(trailers) => Ok(trailers),
+        }))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.as_ref().map(Body::size_hint).unwrap_or_default()
+    }
+}
+
+impl Drop for Tap {
+    fn drop(&mut self) {
+        *lock(&self.rest.0) = Left {
+            body: self.inner.take(),
+            started: self.started,
+        };
+    }
+}
+
+pub(super) fn with_a_bit_flipped(data: &[u8]) -> Bytes {
+    let mut damaged = data.to_vec();
+    damaged[0] ^= 1;
+    damaged.into()
+}

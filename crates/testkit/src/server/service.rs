@@ -1,0 +1,159 @@
+//! What surrounds s3s: the log, the faults, the holds and the latency.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use http::{HeaderValue, Request, Response, StatusCode, header};
+use hyper::body::Incoming;
+use s3s::Body;
+use s3s::service::{S3Service, S3ServiceBuilder};
+
+use super::access::{Access, Keys};
+use super::api::Api;
+use super::body::Tap;
+use super::fault::{Effect, Plan};
+use super::operation::Target;
+use super::record::{Connection, Entry};
+use super::shared::Shared;
+
+/// Set in the extensions of a request whose body is to be damaged after the
+/// aws-chunked framing was taken off.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FlipBit;
+
+pub(super) fn s3(shared: Arc<Shared>) -> S3Service {
+    let mut builder = S3ServiceBuilder::new(Api::new(Arc::clone(&shared)));
+    builder.set_auth(Keys::new(Arc::clone(&shared)));
+    builder.set_access(Access::new(shared));
+    builder.build()
+}
+
+/// Answers one request; an error closes the connection without an answer.
+pub(super) async fn answer(
+    shared: Arc<Shared>,
+    s3: S3Service,
+    connection: Arc<Connection>,
+    request: Request<Incoming>,
+) -> io::Result<Response<Body>> {
+    let target = Target::of(request.method(), request.uri(), request.headers());
+    let entry = shared
+        .journal
+        .begin(&target, request.headers(), connection.number);
+    let in_flight = InFlight {
+        shared: &shared,
+        entry: &entry,
+    };
+
+    let Plan { delay, effect } = shared.faults.strike(&target);
+    if !delay.is_zero() {
+        tokio::time::sleep(delay).await;
+    }
+    let mut response = match serve(&shared, &s3, &entry, &effect, request).await {
+        Some(response) => response,
+        None => return Err(reset(&connection)),
+    };
+    let latency = shared.latency();
+    if !latency.is_zero() {
+        tokio::time::sleep(latency).await;
+    }
+    shared.holds.pass(&target).await;
+    if let Effect::ResetAfterBody = effect {
+        return Err(reset(&connection));
+    }
+    response
+        .headers_mut()
+        .insert("x-amz-request-id", request_id());
+    in_flight.answered(response.status());
+    Ok(response)
+}
+
+/// Serves a request with a fault; `None` if the connection is to be reset.
+async fn serve(
+    shared: &Arc<Shared>,
+    s3: &S3Service,
+    entry: &Arc<Entry>,
+    effect: &Effect,
+    request: Request<Incoming>,
+) -> Option<Response<Body>> {
+    let expects_continue = request.headers().contains_key(header::EXPECT);
+    let chunked = request
+        .headers()
+        .get("x-amz-content-sha256")
+        .is_some_and(|hash| hash.as_bytes().starts_with(b"STREAMING"));
+    let (mut head, body) = request.into_parts();
+    let (mut body, rest) = Tap::new(body, Arc::clone(shared), Arc::clone(entry));
+    match effect {
+        Effect::None | Effect::ResetAfterBody => {}
+        Effect::ResetBeforeBody => return None,
+        Effect::ResetAfterBytes(bytes) => body.cut_after(*bytes),
+        Effect::Respond {
+            status,
+            code,
+            read_body,
+        } => {
+            drop(body);
+            if *read_body {
+                rest.drain(shared, entry, false).await;
+            }
+            return Some(error_response(*status, code));
+        }
+        Effect::FlipBit if chunked => drop(head.extensions.insert(FlipBit)),
+        Effect::FlipBit => body.flip_bit(),
+        Effect::Echo(fault) => drop(head.extensions.insert(*fault)),
+    }
+    let answer = s3
+        .call(Request::from_parts(head, Body::http_body(body)))
+        .await;
+    if let Effect::ResetAfterBytes(_) = effect {
+        return None;
+    }
+    rest.drain(shared, entry, expects_continue).await;
+    Some(
+        answer
+            .unwrap_or_else(|_| error_response(StatusCode::INTERNAL_SERVER_ERROR, "InternalError")),
+    )
+}
+
+fn reset(connection: &Connection) -> io::Error {
+    connection.reset.store(true, Ordering::SeqCst);
+    io::ErrorKind::ConnectionReset.into()
+}
+
+fn error_response(status: StatusCode, code: &str) -> Response<Body> {
+    let xml = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
+         <Error><Code>{code}</Code><Message>Injected by the test server.</Message></Error>"
+    );
+    let mut response = Response::new(Body::from(xml));
+    *response.status_mut() = status;
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/xml"),
+    );
+    response
+}
+
+fn request_id() -> HeaderValue {
+    let id = format!("{:016X}", fastrand::u64(..));
+    HeaderValue::try_from(id).unwrap_or(HeaderValue::from_static("0"))
+}
+
+/// Ends the record of a request also when its client goes away meanwhile and
+/// the future is dropped.
+struct InFlight<'a> {
+    shared: &'a Shared,
+    entry: &'a Entry,
+}
+
+impl InFlight<'_> {
+    fn answered(self, status: StatusCode) {
+        self.shared.journal.end(self.entry, status.as_u16());
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.shared.journal.end(self.entry, 0);
+    }
+}
