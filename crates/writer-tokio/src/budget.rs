@@ -393,8 +393,8 @@ struct State {
     free: Vec<Box<[u8]>>,
     /// Parts in flight that hold memory, which comes back without any producer's doing.
     in_flight: usize,
-    /// The largest part that a writer of this store fills: this much is kept for one of them.
-    largest_part: u64,
+    /// What the largest part of any writer needs: this much is kept for one of them.
+    kept_back: u64,
     /// Who may use what is kept back; more than one only after someone was stuck.
     holders: Vec<Holder>,
     waiters: Vec<Waiter>,
@@ -491,8 +491,10 @@ impl Pool {
     /// Grants `request` now (`None`), or queues it.
     fn ask(&self, request: Request) -> Option<Waiting<'_>> {
         let mut state = self.lock();
-        let most = self.capacity;
-        state.largest_part = state.largest_part.max(request.open.target.min(most));
+        // The first part of an object of unknown size leaves with the byte after it, which
+        // needs a page more.
+        let part = request.open.target.saturating_add(PAGE_SIZE as u64);
+        state.kept_back = state.kept_back.max(part.min(self.capacity));
         if state.waiters.is_empty() && state.may_have(&request, self.capacity) {
             state.grant(&request, self.capacity);
             return None;
@@ -546,7 +548,7 @@ impl State {
 
     /// What all writers may use; the rest is for the one that holds the privilege.
     fn shared(&self, capacity: u64) -> u64 {
-        capacity.saturating_sub(self.largest_part)
+        capacity.saturating_sub(self.kept_back)
     }
 
     /// True if `request` can be granted within the budget.
