@@ -1,0 +1,99 @@
+//! The S3 writer against a server in this process that takes bodies and keeps nothing, and
+//! streaming beside buffering where producer and network are equally fast.
+
+#![allow(missing_docs, clippy::unwrap_used)]
+
+use std::time::Duration;
+
+use backend_s3::{PayloadSigning, S3Config, S3ObjectStore};
+use bench::{MIB, Producer, Source, file_of, random, write};
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use testkit::server::TestServer;
+use tokio::runtime::Runtime;
+use writer_core::WriterOptions;
+
+const OBJECT: usize = 128 * MIB;
+const URI: &str = "s3://bench/object";
+
+fn config(server: &TestServer) -> S3Config {
+    S3Config::default()
+        .with_endpoint_url(server.endpoint())
+        .with_region(server.region())
+        .with_credentials(server.access_key(), server.secret_key())
+}
+
+fn s3(c: &mut Criterion) {
+    let runtime = Runtime::new().unwrap();
+    let server = TestServer::builder()
+        .bucket("bench")
+        .discard(true)
+        .hashing(false)
+        .keep_log(false)
+        .start_on_threads(1)
+        .unwrap();
+    let data = random(OBJECT);
+    let file = file_of(&data).unwrap();
+
+    let mut group = c.benchmark_group("s3");
+    group.throughput(Throughput::Bytes(OBJECT as u64));
+    for (signing, suffix) in [
+        (PayloadSigning::Never, ""),
+        (PayloadSigning::Always, "-signed"),
+    ] {
+        let config = config(&server).with_payload_signing(signing);
+        let store = runtime.block_on(S3ObjectStore::connect(config)).unwrap();
+        for (name, source) in [
+            ("borrowed-64KiB", Source::Borrowed(64 * 1024)),
+            ("owned-1MiB", Source::Owned(MIB)),
+            ("file", Source::File),
+        ] {
+            group.bench_function(format!("{name}{suffix}"), |b| {
+                b.to_async(&runtime).iter(|| async {
+                    let options = WriterOptions::default();
+                    write(&store, URI, source, &data, &file, options)
+                        .await
+                        .unwrap()
+                });
+            });
+        }
+    }
+    group.finish();
+}
+
+/// A producer and a service of 200 MiB/s each: buffering takes the sum of both times.
+fn streaming(c: &mut Criterion) {
+    let runtime = Runtime::new().unwrap();
+    let server = TestServer::builder()
+        .bucket("bench")
+        .discard(true)
+        .hashing(false)
+        .keep_log(false)
+        .bandwidth(200 << 20)
+        .start_on_threads(1)
+        .unwrap();
+    let config = config(&server).with_payload_signing(PayloadSigning::Never);
+    let store = runtime.block_on(S3ObjectStore::connect(config)).unwrap();
+    let producer = Producer {
+        data: random(OBJECT),
+        pace: Duration::from_millis(5),
+    };
+
+    let mut group = c.benchmark_group("streaming");
+    group.throughput(Throughput::Bytes(OBJECT as u64));
+    group.bench_function("streamed", |b| {
+        b.to_async(&runtime)
+            .iter(|| async { producer.stream(&store, URI, WriterOptions::default()).await });
+    });
+    group.bench_function("buffered", |b| {
+        b.to_async(&runtime)
+            .iter(|| async { producer.buffer(&store, URI, WriterOptions::default()).await });
+    });
+    group.finish();
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default().sample_size(10).measurement_time(Duration::from_secs(6));
+    targets = s3, streaming
+}
+criterion_main!(benches);
