@@ -2,6 +2,12 @@
 //!
 //! * `server` (feature `server`): a strict S3 server inside the process, with
 //!   faults, throttles and a look behind the protocol.
+//! * [`conformance`]: the suite that every backend runs.
+//! * [`MemoryStore`]: the smallest backend that passes it.
 
+pub mod conformance;
+mod memory_store;
 #[cfg(feature = "server")]
 pub mod server;
+
+pub use memory_store::MemoryStore;
