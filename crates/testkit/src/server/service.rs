@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use s3s::Body;
 use s3s::service::{S3Service, S3ServiceBuilder};
@@ -34,8 +34,9 @@ pub(super) async fn answer(
     shared: Arc<Shared>,
     s3: S3Service,
     connection: Arc<Connection>,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
 ) -> io::Result<Response<Body>> {
+    join_content_encodings(request.headers_mut());
     let target = Target::of(request.method(), request.uri(), request.headers());
     let entry = shared
         .journal
@@ -113,6 +114,21 @@ async fn serve(
         answer
             .unwrap_or_else(|_| error_response(StatusCode::INTERNAL_SERVER_ERROR, "InternalError")),
     )
+}
+
+/// One header instead of several: SDKs send `gzip` and `aws-chunked` apart,
+/// which s3s refuses. To the signature both forms are the same.
+fn join_content_encodings(headers: &mut HeaderMap) {
+    let values: Vec<_> = headers
+        .get_all(header::CONTENT_ENCODING)
+        .iter()
+        .map(HeaderValue::as_bytes)
+        .collect();
+    if values.len() > 1
+        && let Ok(joined) = HeaderValue::from_bytes(&values.join(&b','))
+    {
+        headers.insert(header::CONTENT_ENCODING, joined);
+    }
 }
 
 fn reset(connection: &Connection) -> io::Error {

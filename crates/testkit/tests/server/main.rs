@@ -1,0 +1,17 @@
+//! Every rule of the test server, each over a real socket.
+
+#![cfg(feature = "server")]
+// In a test, to panic is to report.
+#![allow(clippy::unwrap_used)]
+
+mod access;
+mod conditions;
+mod discard;
+mod faults;
+mod integrity;
+mod lists;
+mod multipart;
+mod objects;
+mod observed;
+mod support;
+mod throttle;
