@@ -83,15 +83,17 @@ impl ObjectReader for S3Reader {
     }
 }
 
-/// <https://www.rfc-editor.org/rfc/rfc9110#name-range>: both ends are included.
+/// <https://www.rfc-editor.org/rfc/rfc9110#name-range>: both ends are included. Services count
+/// in 63 bits, and no object is that large.
 fn range_header(range: ByteRange) -> Result<Option<String>> {
+    const MAX: u64 = i64::MAX as u64;
     Ok(match range {
         ByteRange::Full => None,
-        ByteRange::Bounded { start, end } if start < end => {
-            Some(format!("bytes={start}-{}", end - 1))
+        ByteRange::Bounded { start, end } if start < end && start <= MAX => {
+            Some(format!("bytes={start}-{}", (end - 1).min(MAX)))
         }
-        ByteRange::From(start) => Some(format!("bytes={start}-")),
-        ByteRange::Last(n) if n > 0 => Some(format!("bytes=-{n}")),
+        ByteRange::From(start) if start <= MAX => Some(format!("bytes={start}-")),
+        ByteRange::Last(n) if n > 0 => Some(format!("bytes=-{}", n.min(MAX))),
         _ => {
             return Err(Error::new(
                 ErrorKind::InvalidInput,

@@ -42,6 +42,9 @@ impl ByteRange {
 ///
 /// Cheap to share: one store is meant for a whole program, because its memory budget covers all
 /// writers that it opened.
+///
+/// A URI that is not of this store's scheme, or names no object, is
+/// [`InvalidInput`](crate::ErrorKind::InvalidInput) to every method.
 pub trait ObjectStore: Send + Sync {
     /// Opens a writer for the object at `uri`. `None` as options means
     /// [`WriterOptions::from_env`].
@@ -50,8 +53,9 @@ pub trait ObjectStore: Send + Sync {
     ///
     /// [`InvalidInput`](crate::ErrorKind::InvalidInput) for a URI that names no object of this
     /// store or options out of bounds, [`LimitExceeded`](crate::ErrorKind::LimitExceeded) for an
-    /// expected size that can't be stored. What needs the network or the disk may fail later,
-    /// on a write.
+    /// expected size that can't be stored. What needs the network or the disk may fail here or
+    /// later, on a write: so [`AlreadyExists`](crate::ErrorKind::AlreadyExists), which `finish`
+    /// decides.
     ///
     /// # Cancellation
     ///
@@ -66,7 +70,8 @@ pub trait ObjectStore: Send + Sync {
         'life1: 'async_trait,
         Self: 'async_trait;
 
-    /// Stores `data`, which is all there, as the object at `uri`: the buffered way.
+    /// Stores `data`, which is all there, as the object at `uri`: the buffered way. The same as
+    /// a writer with the options of the environment and the size of `data`.
     ///
     /// # Errors
     ///
@@ -108,7 +113,8 @@ pub trait ObjectStore: Send + Sync {
     /// # Errors
     ///
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is none;
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) for a range that begins after its end.
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) for a range without a byte in the object,
+    /// as [`ByteRange::resolve`] says.
     ///
     /// # Cancellation
     ///
@@ -127,8 +133,8 @@ pub trait ObjectStore: Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`NotFound`](crate::ErrorKind::NotFound) if the bucket or the directory does not exist;
-    /// a prefix that no object has gives an empty list.
+    /// [`NotFound`](crate::ErrorKind::NotFound) if the bucket does not exist. A prefix that no
+    /// object has gives an empty list, on a file system also one in a missing directory.
     ///
     /// # Cancellation
     ///

@@ -18,8 +18,9 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// leaves the old object as it was. Full parts are stored while the producer goes on; a write
 /// waits only when the store's memory budget is used up.
 ///
-/// The first part that fails for good fails the next write and, with the same error, every call
-/// after it.
+/// The first part that fails for good fails the next write. Any error of a write (but that of a
+/// [`reserve`](Self::reserve) larger than the budget) latches: every later call gives it again,
+/// and nothing is published.
 pub trait ObjectWriter: Send {
     /// Copies `chunk` (once) and writes it.
     ///
@@ -47,7 +48,8 @@ pub trait ObjectWriter: Send {
     ///
     /// # Errors
     ///
-    /// As [`write_chunk`](Self::write_chunk).
+    /// As [`write_chunk`](Self::write_chunk);
+    /// [`SourceChanged`](crate::ErrorKind::SourceChanged) for a range that its file does not have.
     ///
     /// # Cancellation
     ///
@@ -90,8 +92,8 @@ pub trait ObjectWriter: Send {
     ///
     /// # Errors
     ///
-    /// As [`write_chunk`](Self::write_chunk). After an error nothing of this write is left; where
-    /// the reply was lost and nothing tells whether the object was made, the kind is
+    /// As [`write_chunk`](Self::write_chunk), and returned when nothing of this write is left.
+    /// Where the reply was lost and nothing tells whether the object was made, the kind is
     /// [`Ambiguous`](crate::ErrorKind::Ambiguous).
     ///
     /// # Cancellation

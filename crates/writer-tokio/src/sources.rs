@@ -39,6 +39,9 @@ impl Sources {
     ///
     /// [`ErrorKind::SourceChanged`] if the file ends before the range does, or an I/O error.
     pub fn note(&mut self, range: &FileRange) -> Result<()> {
+        if range.is_empty() {
+            return Ok(());
+        }
         let known = self
             .0
             .iter()
