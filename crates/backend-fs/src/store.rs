@@ -1,0 +1,378 @@
+//! The store: opens writers and readers, and looks at what is there.
+
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use rustix::fs::OFlags;
+use tokio::runtime::Handle;
+use tokio::task;
+use writer_core::{
+    ByteRange, Error, ErrorKind, IfExists, ObjectLister, ObjectMetadata, ObjectReader, ObjectStore,
+    ObjectWriter, Result, Segment, WriterOptions,
+};
+use writer_tokio::MemoryBudget;
+
+use crate::cleanup::CleanUps;
+use crate::config::Config;
+use crate::directory::{self, Directories};
+use crate::error;
+use crate::lister::Lister;
+use crate::metadata::{Attributes, Of, describe};
+use crate::path;
+use crate::reader::Reader;
+use crate::staging::Staging;
+use crate::target::{self, Target};
+use crate::worker::{Task, Worker};
+use crate::writer::FileSystemStreamingWriter;
+
+/// A store whose objects are the regular files of the machine.
+///
+/// Cheap to clone; clones share one memory budget. Needs a tokio runtime with its timer enabled.
+///
+/// # Names
+///
+/// `file:///data/a b%20c#d` and `/data/a b%20c#d` name the same file, exactly that: nothing is
+/// decoded. `file://a/b` and `a/b` are relative to the current directory, as it is when the call
+/// is made. Names that are not UTF-8 have the methods that take a [`Path`].
+///
+/// # Writing
+///
+/// - **Visible when finished, durable then.** The bytes go to a staging file in the same
+///   directory; `finish` syncs it, renames it over the target and syncs the directory.
+///   Directories that are missing are made, each synced into its parent.
+/// - **Create-only** ([`IfExists::Fail`]) is enforced by the kernel: the file has no name until
+///   it is linked into its place, which fails if there is one. (Where the file system can't make
+///   such files, it is renamed with `RENAME_NOREPLACE`, or linked.)
+/// - **Mode.** A new file has `0666` without the umask's bits. One that replaces another has its
+///   permission bits, and its owner and group where that is permitted; not its set-user-ID and
+///   set-group-ID bits, ACLs and attributes. As rename(2) has it, replacing takes the right to
+///   write to the directory, not to the file.
+/// - **Symbolic links.** A write to a link goes to the file that it points to, and makes it if it
+///   does not exist; the link stays. `delete` removes the link.
+/// - **Only regular files** are replaced: a write to a directory, a named pipe or a device is
+///   refused.
+/// - **Clean-up.** A write that failed, was cancelled or dropped leaves no file. Directories that
+///   it has made are removed as far as they are empty.
+/// - **After a crash.** Create-only writes leave nothing. A replacing one leaves its staging
+///   file, `.<name>.<16 hex digits>.s3dlio-staging`; the next store that writes to that directory
+///   removes it with its first write there. Such a file is locked (`flock`) while its writer
+///   lives, and is removed only if the lock can be taken, so other programs' writes are safe.
+///   This reads the directory, once per store and directory: some 0.3 s for a million files.
+///   Directories that were made stay.
+/// - **File ranges** are copied by the kernel (`copy_file_range`, which shares blocks where the
+///   file system can); holes stay holes. A file that is copied and has another size or
+///   modification time at the end of the copy fails the write.
+/// - **Content type and metadata** are kept as extended attributes, `user.mime_type` and
+///   `user.<key>` with the key in lower case. Where there are none, such a write is refused.
+/// - **Parts** can't be seen on a disk: they are of at most 1 MiB, whatever `part_size` says.
+///
+/// # Tags
+///
+/// An object's `e_tag` is its inode, size and modification time in nanoseconds, in hexadecimal.
+#[derive(Clone, Debug)]
+pub struct FileSystemObjectStore {
+    budget: MemoryBudget,
+    directories: Arc<Directories>,
+    cleanups: Arc<CleanUps>,
+}
+
+impl FileSystemObjectStore {
+    /// A store with the memory budget that the environment says ([`MemoryBudget::VAR`]), or
+    /// [`MemoryBudget::DEFAULT`].
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if the variable is no number or out of bounds.
+    pub fn new() -> Result<Self> {
+        Ok(Self::with_budget(MemoryBudget::from_env()?))
+    }
+
+    /// A store with a memory budget of `bytes`.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if that is less than [`MemoryBudget::MIN`].
+    pub fn with_memory(bytes: u64) -> Result<Self> {
+        Ok(Self::with_budget(MemoryBudget::new(bytes)?))
+    }
+
+    fn with_budget(budget: MemoryBudget) -> Self {
+        Self {
+            budget,
+            directories: Arc::default(),
+            cleanups: Arc::default(),
+        }
+    }
+
+    /// The memory that all writers of this store share.
+    #[must_use]
+    pub fn budget(&self) -> &MemoryBudget {
+        &self.budget
+    }
+
+    /// [`create_writer`](ObjectStore::create_writer), by path.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if `path` can't be an object's or an option is out of bounds;
+    /// `AlreadyExists` where only a new object may be made; `Unsupported` if the file system
+    /// can't keep what an option asks for; and what keeps the staging file from being made.
+    ///
+    /// # Cancellation
+    ///
+    /// Safe: nothing stays.
+    pub async fn create_writer_at(
+        &self,
+        path: &Path,
+        options: Option<WriterOptions>,
+    ) -> Result<FileSystemStreamingWriter> {
+        self.open_writer(path::to_uri(path), path.to_owned(), options)
+            .await
+    }
+
+    /// [`put`](ObjectStore::put), by path.
+    ///
+    /// # Errors
+    ///
+    /// As [`create_writer_at`](Self::create_writer_at) and [`ObjectWriter::finish`].
+    ///
+    /// # Cancellation
+    ///
+    /// As [`ObjectWriter::finish`].
+    pub async fn put_at(&self, path: &Path, data: Segment) -> Result<ObjectMetadata> {
+        self.put_as(path::to_uri(path), path.to_owned(), data).await
+    }
+
+    /// [`stat`](ObjectStore::stat), by path.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` if there is no regular file.
+    ///
+    /// # Cancellation
+    ///
+    /// Safe.
+    pub async fn stat_at(&self, path: &Path) -> Result<ObjectMetadata> {
+        stat(path::to_uri(path), path.to_owned()).await
+    }
+
+    /// [`get`](ObjectStore::get), by path.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` if there is no regular file, `InvalidInput` for a range that begins after its
+    /// end.
+    ///
+    /// # Cancellation
+    ///
+    /// Safe.
+    pub async fn get_at(&self, path: &Path, range: ByteRange) -> Result<Box<dyn ObjectReader>> {
+        get(path::to_uri(path), path.to_owned(), range).await
+    }
+
+    /// [`delete`](ObjectStore::delete), by path.
+    ///
+    /// # Errors
+    ///
+    /// If it is there and can't be removed, or is not a file.
+    ///
+    /// # Cancellation
+    ///
+    /// The object may be removed or not.
+    pub async fn delete_at(&self, path: &Path) -> Result<()> {
+        delete(path::to_uri(path), path.to_owned()).await
+    }
+
+    async fn open_writer(
+        &self,
+        uri: String,
+        path: PathBuf,
+        options: Option<WriterOptions>,
+    ) -> Result<FileSystemStreamingWriter> {
+        let store = self.clone();
+        let open = move |runtime, uri: &str| store.open_on_disk(runtime, uri, &path, options);
+        let named = uri.clone();
+        on_disk(named, move |runtime| open(runtime, &uri)).await
+    }
+
+    fn open_on_disk(
+        &self,
+        runtime: Handle,
+        uri: &str,
+        path: &Path,
+        options: Option<WriterOptions>,
+    ) -> Result<FileSystemStreamingWriter> {
+        let options = match options {
+            Some(options) => options,
+            None => WriterOptions::from_env()?,
+        };
+        path::check_object(path)?;
+        let config = Config::new(&options, self.budget.capacity())?;
+        let attributes = Attributes::new(&options)?;
+        let create_only = options.if_exists == IfExists::Fail;
+        let target = Target::resolve(path)?;
+        path::check_object(&target.path)?;
+        let staging = Staging::create(&self.directories, target, create_only)?;
+        attributes.store(&staging.file)?;
+        let worker = Worker::new(Task {
+            uri: uri.to_owned(),
+            staging,
+            attributes,
+            create_only,
+            checksum: options.enable_checksums,
+            budget: self.budget.clone(),
+            directories: Arc::clone(&self.directories),
+            cleanups: Arc::clone(&self.cleanups),
+            runtime,
+        });
+        Ok(FileSystemStreamingWriter::new(
+            worker,
+            config,
+            &options,
+            &self.budget,
+            Arc::clone(&self.cleanups),
+        ))
+    }
+
+    async fn put_as(&self, uri: String, path: PathBuf, data: Segment) -> Result<ObjectMetadata> {
+        let options = WriterOptions::from_env()?.with_expected_size(data.len());
+        let mut writer = self.open_writer(uri, path, Some(options)).await?;
+        writer.write_owned(data).await?;
+        Box::new(writer).finish().await
+    }
+}
+
+#[async_trait]
+impl ObjectStore for FileSystemObjectStore {
+    async fn create_writer(
+        &self,
+        uri: &str,
+        options: Option<WriterOptions>,
+    ) -> Result<Box<dyn ObjectWriter>> {
+        let path = path::object_from_uri(uri)?;
+        let writer = self.open_writer(uri.to_owned(), path, options).await?;
+        Ok(Box::new(writer))
+    }
+
+    async fn put(&self, uri: &str, data: Segment) -> Result<ObjectMetadata> {
+        let path = path::object_from_uri(uri)?;
+        self.put_as(uri.to_owned(), path, data).await
+    }
+
+    async fn stat(&self, uri: &str) -> Result<ObjectMetadata> {
+        stat(uri.to_owned(), path::object_from_uri(uri)?).await
+    }
+
+    async fn get(&self, uri: &str, range: ByteRange) -> Result<Box<dyn ObjectReader>> {
+        get(uri.to_owned(), path::object_from_uri(uri)?, range).await
+    }
+
+    /// Walks the directories below `prefix`: `file:///d/ab` lists `/d/abc` and `/d/ab/x`. Links
+    /// to files are listed, links to directories are not followed; staging files and names that
+    /// are not UTF-8 are left out. Each URI begins as `prefix` does. Content type and metadata
+    /// are not read; [`stat`](ObjectStore::stat) gives them.
+    async fn list(&self, prefix: &str) -> Result<Box<dyn ObjectLister>> {
+        let uri = prefix.to_owned();
+        let lister = on_disk(uri.clone(), move |_| Lister::open(&uri)).await?;
+        Ok(Box::new(lister))
+    }
+
+    async fn delete(&self, uri: &str) -> Result<()> {
+        delete(uri.to_owned(), path::object_from_uri(uri)?).await
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.cleanups.wait().await
+    }
+}
+
+async fn stat(uri: String, path: PathBuf) -> Result<ObjectMetadata> {
+    on_disk(uri.clone(), move |_| {
+        path::check_object(&path)?;
+        let metadata = target::stat(&path)?;
+        let mut object = describe(uri, &metadata);
+        Attributes::load(Of::Path(&path)).tell(&mut object);
+        Ok(object)
+    })
+    .await
+}
+
+async fn get(uri: String, path: PathBuf, range: ByteRange) -> Result<Box<dyn ObjectReader>> {
+    let (file, object) = on_disk(uri.clone(), move |_| {
+        path::check_object(&path)?;
+        // To open a device may do something, so it is looked at first; and a pipe that comes in
+        // between must not keep `open` waiting.
+        target::stat(&path)?;
+        let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
+        let file = OpenOptions::new()
+            .read(true)
+            .custom_flags(flags)
+            .open(&path)
+            .map_err(|error| target::missing_or("can't open it", error))?;
+        let metadata = file
+            .metadata()
+            .map_err(|error| error::io("can't look at it", error))?;
+        target::check_regular(&metadata)?;
+        let mut object = describe(uri, &metadata);
+        Attributes::load(Of::File(&file)).tell(&mut object);
+        Ok((file, object))
+    })
+    .await?;
+    let Some((start, len)) = range.resolve(object.size) else {
+        let text = format!("the range {range:?} holds no byte of {}", object.size);
+        return Err(error::invalid(text).with_uri(object.uri));
+    };
+    Ok(Box::new(Reader::new(file, object, start, len)))
+}
+
+async fn delete(uri: String, path: PathBuf) -> Result<()> {
+    on_disk(uri, move |_| {
+        path::check_object(&path)?;
+        let missing = |error: &io::Error| {
+            let kind = error.kind();
+            kind == io::ErrorKind::NotFound || kind == io::ErrorKind::NotADirectory
+        };
+        let file_type = match fs::symlink_metadata(&path) {
+            Ok(metadata) => metadata.file_type(),
+            Err(error) if missing(&error) => return Ok(()),
+            Err(error) => return Err(error::io("can't look at it", error)),
+        };
+        if !file_type.is_file() && !file_type.is_symlink() {
+            let what = target::kind_of(file_type);
+            return Err(error::invalid(format!(
+                "there is {what}, which is not an object"
+            )));
+        }
+        match fs::remove_file(&path) {
+            Ok(()) => {}
+            Err(error) if missing(&error) => return Ok(()),
+            Err(error) => return Err(error::io("can't remove it", error)),
+        }
+        match path.parent() {
+            Some(directory) if !directory.as_os_str().is_empty() => directory::sync(directory),
+            _ => directory::sync(Path::new(".")),
+        }
+    })
+    .await
+}
+
+/// Runs `work` on a thread for blocking work.
+async fn on_disk<T, F>(uri: String, work: F) -> Result<T>
+where
+    T: Send + 'static,
+    F: FnOnce(Handle) -> Result<T> + Send + 'static,
+{
+    let Ok(runtime) = Handle::try_current() else {
+        let text = "there is no tokio runtime here: call it from within one";
+        return Err(Error::new(ErrorKind::Unsupported, text).with_uri(uri));
+    };
+    let handle = runtime.clone();
+    let result = task::spawn_blocking(move || work(handle)).await;
+    result
+        .unwrap_or_else(|lost| Err(error::lost(lost)))
+        .map_err(|error| error.with_uri(uri))
+}

@@ -1,0 +1,426 @@
+//! The half of a writer that works on the disk: parts are queued, and written one after another
+//! on a thread for blocking work, while the producer goes on.
+
+use std::any::Any;
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, IoSlice};
+use std::mem;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crc_fast::{CrcAlgorithm, Digest};
+use rustix::fs::FallocateFlags;
+use rustix::io::Errno;
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, oneshot, watch};
+use tracing::Span;
+use writer_core::{Condition, Crc64Nvme, Error, ErrorKind, ObjectMetadata, Result, Segment};
+use writer_tokio::{LeavingPart, MemoryBudget};
+
+use crate::cleanup::{CleanUp, CleanUps};
+use crate::copy::{Copier, Copy, Snapshot};
+use crate::directory::Directories;
+use crate::error;
+use crate::metadata::{Attributes, describe};
+use crate::staging::{Staging, Trace};
+
+/// Most segments of one `pwritev`; see `IOV_MAX` in `limits.h`.
+const IOV_MAX: usize = 1_024;
+
+/// What the worker does, in this order.
+pub(crate) enum Job {
+    /// Makes sure that the disk has room for so many bytes.
+    Preallocate(u64),
+    /// Stores a part; a snapshot for each file range in it.
+    Part(LeavingPart, Vec<Snapshot>),
+    /// Stores a part, or several, of one file range.
+    Copy(Copy),
+    /// Makes the object of so many parts visible and durable.
+    Publish(u32, oneshot::Sender<Result<ObjectMetadata>>),
+    /// Removes everything.
+    Discard(Discard),
+}
+
+/// Who waits for the removal.
+pub(crate) enum Discard {
+    Caller(oneshot::Sender<Result<()>>),
+    Store(CleanUp),
+}
+
+/// A write as the worker sees it.
+pub(crate) struct Task {
+    pub(crate) uri: String,
+    pub(crate) staging: Staging,
+    pub(crate) attributes: Attributes,
+    pub(crate) create_only: bool,
+    pub(crate) checksum: bool,
+    pub(crate) budget: MemoryBudget,
+    pub(crate) directories: Arc<Directories>,
+    pub(crate) cleanups: Arc<CleanUps>,
+    pub(crate) runtime: Handle,
+}
+
+/// Shared by the writer, which queues, and the thread that works.
+pub(crate) struct Worker {
+    uri: String,
+    span: Span,
+    runtime: Handle,
+    directories: Arc<Directories>,
+    cleanups: Arc<CleanUps>,
+    trace: Arc<Trace>,
+    queue: Mutex<Queue>,
+    /// Bytes were written, or the write failed.
+    moved: Notify,
+    /// The first error; it stays.
+    failure: watch::Sender<Option<Error>>,
+    /// Set when nothing that is still queued matters.
+    stop: AtomicBool,
+    /// Locked by the one thread that works. `None` once published or removed.
+    output: Mutex<Option<Output>>,
+}
+
+#[derive(Default)]
+struct Queue {
+    jobs: VecDeque<Job>,
+    /// A thread is at it, or will be.
+    running: bool,
+    /// Bytes of memory that wait.
+    bytes: u64,
+}
+
+struct Output {
+    staging: Staging,
+    attributes: Attributes,
+    create_only: bool,
+    copier: Copier,
+    digest: Option<Digest>,
+    written: u64,
+}
+
+impl Worker {
+    pub(crate) fn new(task: Task) -> Arc<Self> {
+        let span = tracing::debug_span!("write", uri = task.uri);
+        Arc::new(Self {
+            uri: task.uri,
+            span,
+            runtime: task.runtime,
+            directories: task.directories,
+            cleanups: task.cleanups,
+            trace: Arc::clone(task.staging.trace()),
+            queue: Mutex::default(),
+            moved: Notify::new(),
+            failure: watch::Sender::default(),
+            stop: AtomicBool::new(false),
+            output: Mutex::new(Some(Output {
+                staging: task.staging,
+                attributes: task.attributes,
+                create_only: task.create_only,
+                copier: Copier::new(task.budget),
+                digest: task.checksum.then(|| Digest::new(CrcAlgorithm::Crc64Nvme)),
+                written: 0,
+            })),
+        })
+    }
+
+    pub(crate) fn uri(&self) -> &str {
+        &self.uri
+    }
+
+    /// Queues `job` and has it worked on.
+    pub(crate) fn push(self: &Arc<Self>, job: Job) {
+        let mut queue = lock(&self.queue);
+        queue.bytes += job.memory();
+        queue.jobs.push_back(job);
+        drop(queue);
+        self.start();
+    }
+
+    /// Queues `copy`, joined to the one before it if they are neighbours. The caller calls
+    /// [`start`](Self::start) when there is no more to join.
+    pub(crate) fn push_copy(&self, copy: Copy) {
+        let mut queue = lock(&self.queue);
+        let strange = match queue.jobs.back_mut() {
+            Some(Job::Copy(last)) => last.try_join(copy),
+            _ => Some(copy),
+        };
+        queue.jobs.extend(strange.map(Job::Copy));
+    }
+
+    /// Has what is queued worked on.
+    pub(crate) fn start(self: &Arc<Self>) {
+        let mut queue = lock(&self.queue);
+        if !queue.running && !queue.jobs.is_empty() {
+            queue.running = true;
+            drop(queue);
+            let worker = Arc::clone(self);
+            self.runtime.spawn_blocking(move || worker.work());
+        }
+    }
+
+    /// Waits until at most `window` bytes of memory wait to be written, or the write has failed.
+    ///
+    /// # Cancellation
+    ///
+    /// Safe.
+    pub(crate) async fn room(&self, window: u64) {
+        while lock(&self.queue).bytes > window && self.failure.borrow().is_none() {
+            self.moved.notified().await;
+        }
+    }
+
+    pub(crate) fn failure(&self) -> Option<Error> {
+        self.failure.borrow().clone()
+    }
+
+    pub(crate) fn failures(&self) -> watch::Receiver<Option<Error>> {
+        self.failure.subscribe()
+    }
+
+    /// Latches `error` unless there was one before, and removes everything.
+    pub(crate) fn fail(self: &Arc<Self>, error: &Error) {
+        if self.latch(error.clone()) {
+            self.discard(Discard::Store(self.cleanups.begin()));
+        }
+    }
+
+    /// Removes everything: at once what has a name, and then, when the thread that works has let
+    /// go of it, the rest.
+    pub(crate) fn discard(self: &Arc<Self>, who: Discard) {
+        self.stop.store(true, Ordering::Relaxed);
+        let mut queue = lock(&self.queue);
+        queue.bytes = 0;
+        let dropped = mem::take(&mut queue.jobs);
+        drop(queue);
+        // Gives memory back, which wakes others: not under the lock.
+        drop(dropped);
+        if let Err(error) = self.trace.remove() {
+            self.cleanups.report(&error.with_uri(&self.uri));
+        }
+        self.push(Job::Discard(who));
+    }
+
+    /// True if `error` is the first.
+    fn latch(&self, error: Error) -> bool {
+        let error = error.with_uri(&self.uri);
+        let first = self.failure.send_if_modified(|failure| {
+            let first = failure.is_none();
+            failure.get_or_insert(error);
+            first
+        });
+        self.moved.notify_one();
+        first
+    }
+
+    fn work(&self) {
+        let _span = self.span.enter();
+        let mut output = lock(&self.output);
+        while let Some(job) = self.next() {
+            let memory = job.memory();
+            let done = panic::catch_unwind(AssertUnwindSafe(|| self.perform(job, &mut output)));
+            if let Err(panic) = done {
+                self.give_up(panicked(&*panic), &mut output);
+            }
+            let mut queue = lock(&self.queue);
+            queue.bytes = queue.bytes.saturating_sub(memory);
+            drop(queue);
+            self.moved.notify_one();
+        }
+    }
+
+    fn next(&self) -> Option<Job> {
+        let mut queue = lock(&self.queue);
+        let job = queue.jobs.pop_front();
+        queue.running = job.is_some();
+        job
+    }
+
+    fn perform(&self, job: Job, output: &mut Option<Output>) {
+        let result = match (job, output.as_mut()) {
+            (Job::Publish(parts, reply), _) => {
+                let result = self.publish(parts, output.take());
+                // A caller that has gone away finds the old object or the new one.
+                let _nobody_waits = reply.send(result);
+                return;
+            }
+            (Job::Discard(who), _) => {
+                drop(output.take());
+                match who {
+                    Discard::Caller(reply) => {
+                        let _nobody_waits = reply.send(self.trace.remove());
+                    }
+                    Discard::Store(cleanup) => drop(cleanup),
+                }
+                return;
+            }
+            (_, None) => return,
+            _ if self.stop.load(Ordering::Relaxed) => return,
+            (Job::Preallocate(len), Some(output)) => output.preallocate(len),
+            (Job::Part(part, snapshots), Some(output)) => {
+                output.write(&part, &snapshots, &self.stop)
+            }
+            (Job::Copy(copy), Some(output)) => output.copy(&copy, &self.stop),
+        };
+        if let Err(error) = result {
+            self.give_up(error, output);
+        }
+    }
+
+    /// The disk's space is free again before anyone hears of the error.
+    fn give_up(&self, error: Error, output: &mut Option<Output>) {
+        self.stop.store(true, Ordering::Relaxed);
+        drop(output.take());
+        if error.kind() != ErrorKind::Closed {
+            tracing::debug!(%error, "write failed");
+        }
+        self.latch(error);
+    }
+
+    fn publish(&self, parts: u32, output: Option<Output>) -> Result<ObjectMetadata> {
+        if let Some(error) = self.failure() {
+            return Err(error);
+        }
+        let result = match output {
+            Some(output) if !self.stop.load(Ordering::Relaxed) => {
+                output.publish(&self.uri, &self.directories)
+            }
+            _ => Err(error::abandoned()),
+        };
+        let mut receipt = result.map_err(|error| error.with_uri(&self.uri))?;
+        receipt.parts = Some(parts);
+        tracing::debug!(size = receipt.size, "published");
+        Ok(receipt)
+    }
+}
+
+impl Output {
+    fn file(&self) -> &File {
+        &self.staging.file
+    }
+
+    fn preallocate(&mut self, len: u64) -> Result<()> {
+        loop {
+            // The length stays as it is: a staging file never looks complete when it is not.
+            match rustix::fs::fallocate(self.file(), FallocateFlags::KEEP_SIZE, 0, len) {
+                Err(Errno::INTR) => {}
+                Err(errno @ (Errno::NOSPC | Errno::DQUOT | Errno::FBIG)) => {
+                    let what = format!("the disk has no room for {len} bytes");
+                    return Err(error::io(what, errno));
+                }
+                // It is only a precaution, and not every file system knows it.
+                Ok(()) | Err(_) => return Ok(()),
+            }
+        }
+    }
+
+    fn write(
+        &mut self,
+        part: &LeavingPart,
+        snapshots: &[Snapshot],
+        stop: &AtomicBool,
+    ) -> Result<()> {
+        let mut snapshots = snapshots.iter();
+        let mut slices: Vec<IoSlice<'_>> = Vec::new();
+        for segment in part.part().segments() {
+            match segment {
+                Segment::Memory(bytes) => slices.push(IoSlice::new(bytes.as_ref())),
+                Segment::File(range) => {
+                    self.write_memory(&mut slices)?;
+                    let Some(snapshot) = snapshots.next() else {
+                        return Err(Error::new(
+                            ErrorKind::Other,
+                            "a file range without snapshot",
+                        ));
+                    };
+                    let copy = Copy {
+                        file: Arc::clone(range.file()),
+                        snapshot: *snapshot,
+                        from: range.offset(),
+                        len: range.len(),
+                        to: self.written,
+                    };
+                    self.copy(&copy, stop)?;
+                }
+            }
+        }
+        self.write_memory(&mut slices)
+    }
+
+    /// Writes `slices` and empties them.
+    fn write_memory(&mut self, slices: &mut Vec<IoSlice<'_>>) -> Result<()> {
+        if let Some(digest) = &mut self.digest {
+            slices.iter().for_each(|slice| digest.update(slice));
+        }
+        let mut rest = slices.as_mut_slice();
+        while !rest.is_empty() {
+            let batch = &rest[..rest.len().min(IOV_MAX)];
+            match rustix::io::pwritev(&self.staging.file, batch, self.written) {
+                Ok(0) => {
+                    let cause = io::Error::from(io::ErrorKind::WriteZero);
+                    return Err(error::io("can't write to the staging file", cause));
+                }
+                Ok(written) => {
+                    self.written += written as u64;
+                    IoSlice::advance_slices(&mut rest, written);
+                }
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(error::io("can't write to the staging file", errno)),
+            }
+        }
+        slices.clear();
+        Ok(())
+    }
+
+    fn copy(&mut self, copy: &Copy, stop: &AtomicBool) -> Result<()> {
+        let file = &self.staging.file;
+        self.copier.copy(copy, file, self.digest.as_mut(), stop)?;
+        self.written += copy.len;
+        Ok(())
+    }
+
+    fn publish(self, uri: &str, directories: &Directories) -> Result<ObjectMetadata> {
+        // A hole at the end was skipped and not written.
+        let end = self
+            .file()
+            .metadata()
+            .map_err(|source| error::io("can't look at the staging file", source))?
+            .len();
+        if end < self.written {
+            self.file()
+                .set_len(self.written)
+                .map_err(|source| error::io("can't set the staging file's length", source))?;
+        }
+        let metadata = self.staging.publish(directories)?;
+        let mut receipt = describe(uri, &metadata);
+        self.attributes.tell(&mut receipt);
+        receipt.checksum = self.digest.map(|digest| Crc64Nvme(digest.finalize()));
+        receipt.condition = self.create_only.then_some(Condition::Enforced);
+        Ok(receipt)
+    }
+}
+
+impl Job {
+    fn memory(&self) -> u64 {
+        match self {
+            Self::Part(part, _) => part.part().len(),
+            _ => 0,
+        }
+    }
+}
+
+/// A segment's owner is not ours, and may panic when it is asked for its bytes.
+fn panicked(panic: &(dyn Any + Send)) -> Error {
+    let text = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no text");
+    let message = format!("the thread that writes panicked: {text}");
+    Error::new(ErrorKind::Other, message)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What a panic leaves half done is dropped by whoever caught it.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
