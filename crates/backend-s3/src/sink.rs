@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
@@ -428,23 +427,4 @@ fn shut_down() -> Error {
         ErrorKind::Interrupted,
         "the runtime shut down before the upload was done",
     )
-}
-
-/// The context of one upload, as its store makes it.
-impl S3ObjectStore {
-    fn upload_context(
-        &self,
-        location: Location,
-        options: WriterOptions,
-        abort_on_drop: bool,
-    ) -> Context {
-        Context {
-            api: self.api(location),
-            options: Arc::new(options),
-            retry: self.retry(),
-            hasher: self.hasher().clone(),
-            sign: self.signs_payloads(),
-            abort_on_drop,
-        }
-    }
 }

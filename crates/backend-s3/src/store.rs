@@ -23,6 +23,7 @@ use crate::location::Location;
 use crate::reader::S3Reader;
 use crate::retry::RetryPolicy;
 use crate::sink::{MultipartUploadConfig, StreamingMultipartSink};
+use crate::upload::Context;
 use crate::writer::S3StreamingWriter;
 
 const STALL_TIMEOUT: Duration = Duration::from_secs(60);
@@ -109,23 +110,28 @@ impl S3ObjectStore {
         self.0.part_limits
     }
 
-    pub(crate) fn retry(&self) -> RetryPolicy {
-        self.0.retry
-    }
-
-    pub(crate) fn hasher(&self) -> &Hasher {
-        &self.0.hasher
-    }
-
     pub(crate) fn cleanups(&self) -> &Cleanups {
         &self.0.cleanups
     }
 
-    pub(crate) fn signs_payloads(&self) -> bool {
-        self.0.sign
+    /// What one upload needs to know.
+    pub(crate) fn upload_context(
+        &self,
+        location: Location,
+        options: WriterOptions,
+        abort_on_drop: bool,
+    ) -> Context {
+        Context {
+            api: self.api(location),
+            options: Arc::new(options),
+            retry: self.0.retry,
+            hasher: self.0.hasher.clone(),
+            sign: self.0.sign,
+            abort_on_drop,
+        }
     }
 
-    pub(crate) fn api(&self, location: Location) -> Api {
+    fn api(&self, location: Location) -> Api {
         Api {
             client: self.0.client.clone(),
             location: Arc::new(location),
