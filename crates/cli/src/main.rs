@@ -1,1 +1,32 @@
-fn main() {}
+//! `s3-cli`: stream objects to S3 and to the file system.
+
+mod args;
+mod commands;
+mod exit;
+mod jobs;
+mod logging;
+mod printer;
+mod rfc3339;
+mod signals;
+mod source;
+mod stores;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    let args = args::Args::parse();
+    logging::init(&args.log);
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => return exit::report(&error.into()),
+    };
+    let code = runtime.block_on(commands::run(args));
+    // A thread that is blocked on a pipe would never be joined.
+    runtime.shutdown_background();
+    code
+}

@@ -1,0 +1,237 @@
+//! The command line.
+
+use std::ffi::OsString;
+
+use clap::{Args as ClapArgs, Parser, Subcommand};
+use writer_core::ByteRange;
+
+/// Stream objects to S3 and to the file system.
+///
+/// Objects are named by URIs (s3://bucket/key, file:///path) or by plain paths. URIs are taken
+/// literally: nothing in them is decoded.
+#[derive(Debug, Parser)]
+#[command(name = "s3-cli", version, after_help = crate::exit::TABLE)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+    #[cfg(feature = "s3")]
+    #[command(flatten)]
+    pub(crate) s3: S3Args,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Write files, or standard input, as objects
+    #[command(
+        visible_alias = "put-streaming",
+        override_usage = "s3-cli put [OPTIONS] SOURCE... DEST"
+    )]
+    Put(PutArgs),
+    /// Write an object, or a range of it, to standard output
+    Cat(CatArgs),
+    /// Show what is known of an object, one `key: value` per line
+    Stat(StatArgs),
+    /// Remove objects; that there is none is no error
+    Rm(RmArgs),
+    /// List objects: size, last modified and URI, one per line
+    Ls(LsArgs),
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "Messages")]
+pub(crate) struct LogArgs {
+    /// Say more on standard error; twice for more still. RUST_LOG comes first, if it is set
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// Say nothing but errors, not even what was uploaded
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+}
+
+/// What is not given comes from the AWS environment variables and profiles.
+#[cfg(feature = "s3")]
+#[derive(Clone, Debug, ClapArgs)]
+#[command(next_help_heading = "S3")]
+pub(crate) struct S3Args {
+    /// The service's URL, for services other than Amazon's [env: AWS_ENDPOINT_URL]
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) endpoint_url: Option<String>,
+    /// The bucket's region [env: AWS_REGION]
+    #[arg(long, global = true)]
+    pub(crate) region: Option<String>,
+    /// The profile of the AWS configuration to use [env: AWS_PROFILE]
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) profile: Option<String>,
+    /// Put the bucket into the path of requests, not into the host name
+    #[arg(long, global = true)]
+    pub(crate) path_style: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct PutArgs {
+    /// What to write where. A source is a file, a pipe, or `-` for standard input. The
+    /// destination comes last; of two arguments it is the one with a scheme, if only one has
+    /// one. A destination that ends in `/` is a prefix, to which file names are appended
+    #[arg(required = true, num_args = 2.., value_names = ["SOURCE", "DEST"])]
+    pub(crate) paths: Vec<OsString>,
+    /// Read the whole object into memory before it is stored
+    #[arg(long)]
+    pub(crate) buffered: bool,
+    /// The object's media type
+    #[arg(long, value_name = "TYPE")]
+    pub(crate) content_type: Option<String>,
+    /// Metadata of your own, kept with the object; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", value_parser = parse_entry)]
+    pub(crate) metadata: Vec<(String, String)>,
+    /// Fail if there is an object already
+    #[arg(long, visible_alias = "no-clobber")]
+    pub(crate) if_none_match: bool,
+    /// Do not check what was stored against a checksum of what was sent
+    #[arg(long)]
+    pub(crate) no_checksum: bool,
+    /// Do not compress objects whose names end in .zst or .gz
+    #[arg(long)]
+    pub(crate) no_compression: bool,
+    /// Sign the bytes of requests: always, never, or where nothing else protects them
+    #[cfg(feature = "s3")]
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub(crate) payload_signing: PayloadSigning,
+    #[command(flatten)]
+    pub(crate) tuning: TuningArgs,
+}
+
+/// Sizes are numbers of bytes, or numbers with a unit in steps of 1024.
+#[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "Tuning (sizes: 8388608, 8M and 8MiB are the same)")]
+pub(crate) struct TuningArgs {
+    /// Size of the first parts, from 5MiB on S3 [env: S3DLIO_PUT_PART_SIZE, in bytes]
+    /// [default: 8MiB]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub(crate) part_size: Option<u64>,
+    /// Most parts in flight, 1 to 1024; memory may allow fewer [env: S3DLIO_PUT_INFLIGHT]
+    /// [default: 64]
+    #[arg(long, value_name = "PARTS", value_parser = clap::value_parser!(u64).range(1..=1024))]
+    pub(crate) max_concurrency: Option<u64>,
+    /// Most memory for bytes on their way, from 1MiB [env: S3DLIO_PUT_MEMORY, in bytes]
+    /// [default: 128MiB]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub(crate) memory: Option<u64>,
+    /// Memory that is set aside from the start [env: S3DLIO_PUT_BUFFER_CAPACITY, in bytes]
+    /// [default: 0]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub(crate) buffer_capacity: Option<u64>,
+    /// How many bytes a pipe will bring, so that part sizes fit; others than that many are an
+    /// error. For files it is known
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub(crate) expected_size: Option<u64>,
+}
+
+/// When the bytes of a request are signed.
+#[cfg(feature = "s3")]
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(crate) enum PayloadSigning {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct CatArgs {
+    /// The object
+    pub(crate) uri: String,
+    /// Which bytes: 0-99 (the first hundred), 100- (all from there), -100 (the last hundred)
+    #[arg(long, value_name = "A-B", value_parser = parse_range, allow_hyphen_values = true)]
+    pub(crate) range: Option<ByteRange>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct StatArgs {
+    /// The object
+    pub(crate) uri: String,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct RmArgs {
+    /// The objects
+    #[arg(required = true, value_name = "URI")]
+    pub(crate) uris: Vec<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct LsArgs {
+    /// What the objects' URIs begin with, taken literally
+    pub(crate) prefix: String,
+}
+
+/// Bytes, or a number with a unit; units count in 1024s, as sizes of memory and parts do.
+fn parse_size(text: &str) -> Result<u64, parse_size::Error> {
+    parse_size::Config::new().with_binary().parse_size(text)
+}
+
+fn parse_entry(text: &str) -> Result<(String, String), &'static str> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("expected KEY=VALUE"),
+    }
+}
+
+/// Ranges as HTTP writes them: both ends are meant.
+fn parse_range(text: &str) -> Result<ByteRange, &'static str> {
+    const EXPECTED: &str = "expected A-B, A- or -N, with numbers of bytes";
+    let number = |text: &str| text.parse::<u64>().map_err(|_error| EXPECTED);
+    match text.split_once('-').ok_or(EXPECTED)? {
+        ("", last) => Ok(ByteRange::Last(number(last)?)),
+        (first, "") => Ok(ByteRange::From(number(first)?)),
+        (first, last) => {
+            let (start, last) = (number(first)?, number(last)?);
+            if last < start {
+                return Err("the range ends before it begins");
+            }
+            let end = last.saturating_add(1);
+            Ok(ByteRange::Bounded { start, end })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes_count_in_1024s() {
+        for text in ["8MiB", "8M", "8m", "8MB", "8388608", "8192K"] {
+            assert_eq!(parse_size(text), Ok(8 << 20), "{text}");
+        }
+        assert!(parse_size("8X").is_err());
+        assert!(parse_size("-1").is_err());
+    }
+
+    #[test]
+    fn ranges_are_those_of_http() {
+        assert_eq!(
+            parse_range("0-99"),
+            Ok(ByteRange::Bounded { start: 0, end: 100 })
+        );
+        assert_eq!(parse_range("7-"), Ok(ByteRange::From(7)));
+        assert_eq!(parse_range("-7"), Ok(ByteRange::Last(7)));
+        for text in ["", "-", "7", "5-4", "a-b", "1-2-3", "+1-2 "] {
+            assert!(parse_range(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn metadata_needs_a_key() {
+        assert_eq!(parse_entry("a=b=c"), Ok(("a".into(), "b=c".into())));
+        assert_eq!(parse_entry("a="), Ok(("a".into(), String::new())));
+        assert!(parse_entry("=b").is_err());
+        assert!(parse_entry("a").is_err());
+    }
+}

@@ -1,0 +1,79 @@
+//! What the program does, one module for each command.
+
+mod cat;
+mod ls;
+mod put;
+mod rm;
+mod stat;
+
+use std::process::ExitCode;
+
+use crate::args::{Args, Command};
+use crate::exit;
+use crate::printer::Printer;
+use crate::signals::Signals;
+use crate::stores::{Settings, Stores};
+
+/// What all commands need.
+struct Context {
+    stores: Stores,
+    printer: Printer,
+    signals: Signals,
+}
+
+/// Does what `args` say, cleans up, and reports.
+pub(crate) async fn run(args: Args) -> ExitCode {
+    let context = match context(&args) {
+        Ok(context) => context,
+        Err(error) => return exit::report(&error),
+    };
+    let result = dispatch(&context, args.command).await;
+    let left = context.stores.close().await;
+    match result {
+        Ok(()) => close_code(left),
+        Err(error) => {
+            left.iter().for_each(|error| exit::warn(&error.to_string()));
+            exit::report(&error)
+        }
+    }
+}
+
+fn context(args: &Args) -> anyhow::Result<Context> {
+    Ok(Context {
+        stores: Stores::new(settings(args)),
+        printer: Printer::new(args.log.quiet)?,
+        signals: Signals::listen()?,
+    })
+}
+
+fn settings(args: &Args) -> Settings {
+    let put = match &args.command {
+        Command::Put(put) => Some(put),
+        _ => None,
+    };
+    Settings {
+        memory: put.and_then(|put| put.tuning.memory),
+        #[cfg(feature = "s3")]
+        s3: args.s3.clone(),
+        #[cfg(feature = "s3")]
+        payload_signing: put.map(|put| put.payload_signing),
+    }
+}
+
+/// `put` stops at a signal by itself, because it has something to undo; the others just end.
+async fn dispatch(context: &Context, command: Command) -> anyhow::Result<()> {
+    let signals = &context.signals;
+    match command {
+        Command::Put(args) => put::run(context, args).await,
+        Command::Cat(args) => signals.guard(cat::run(context, args)).await,
+        Command::Stat(args) => signals.guard(stat::run(context, args)).await,
+        Command::Rm(args) => signals.guard(rm::run(context, args)).await,
+        Command::Ls(args) => signals.guard(ls::run(context, args)).await,
+    }
+}
+
+/// All went well, but is all removed that was not to stay?
+fn close_code(left: Vec<writer_core::Error>) -> ExitCode {
+    let codes = left.into_iter().map(|error| exit::report(&error.into()));
+    codes.last().unwrap_or(ExitCode::SUCCESS)
+}

@@ -1,0 +1,202 @@
+//! From errors to what the user sees of them: text, hint and exit code.
+
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use writer_core::{Error, ErrorKind};
+
+use crate::signals::Interrupted;
+
+/// The exit codes, as the help shows them.
+pub(crate) const TABLE: &str = "\
+Exit codes:
+  0    success
+  1    any error that has no code of its own
+  2    wrong use: an argument, an option, a URI or an environment variable
+  3    not found
+  4    access denied
+  5    already exists, or another condition of the write did not hold
+  6    unavailable: the service can't be reached, or asks to slow down
+  130  interrupted (SIGINT)
+  143  terminated (SIGTERM)";
+
+/// How the SDK, in its many ways, says that it found no credentials.
+const NO_CREDENTIALS: [&str; 5] = [
+    "no credentials",
+    "credentials provider",
+    "credential provider",
+    "provided credentials",
+    "load credentials",
+];
+
+/// Prints `error` with its causes and a hint, and returns its exit code.
+pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
+    // Who pressed Ctrl-C knows why it ended.
+    if error.downcast_ref::<Interrupted>().is_none() {
+        to_stderr(&describe(error));
+    }
+    ExitCode::from(code(error))
+}
+
+/// Prints a warning: something is worth knowing, and does not change the outcome.
+pub(crate) fn warn(text: &str) {
+    to_stderr(&format!("warning: {text}\n"));
+}
+
+/// Prints what is being done, where it would seem that nothing is.
+pub(crate) fn notice(text: &str) {
+    to_stderr(&format!("{text}\n"));
+}
+
+fn to_stderr(text: &str) {
+    // There is nowhere left to say that standard error is closed.
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// The texts of an error and of its causes, each once, and a hint.
+fn describe(error: &anyhow::Error) -> String {
+    let mut text = format!("error: {error}\n");
+    for cause in error.chain().skip(1) {
+        let cause = cause.to_string();
+        if !text.contains(&cause) {
+            let _ = writeln!(text, "  caused by: {cause}");
+        }
+    }
+    if let Some(hint) = hint(error, &text.to_lowercase()) {
+        let _ = writeln!(text, "hint: {hint}");
+    }
+    text
+}
+
+fn kind(error: &anyhow::Error) -> Option<ErrorKind> {
+    let error = error
+        .chain()
+        .find_map(|cause| cause.downcast_ref::<Error>());
+    error.map(Error::kind)
+}
+
+fn code(error: &anyhow::Error) -> u8 {
+    if let Some(Interrupted(signal)) = error.downcast_ref() {
+        return signal.exit_code();
+    }
+    match kind(error) {
+        Some(ErrorKind::InvalidInput | ErrorKind::Unsupported) => 2,
+        Some(ErrorKind::NotFound) => 3,
+        Some(ErrorKind::AccessDenied) => 4,
+        Some(ErrorKind::AlreadyExists | ErrorKind::PreconditionFailed) => 5,
+        Some(ErrorKind::Unavailable) => 6,
+        _ => 1,
+    }
+}
+
+/// What the user can do about it; `text` is all that is known, in lower case.
+fn hint(error: &anyhow::Error, text: &str) -> Option<&'static str> {
+    if NO_CREDENTIALS.iter().any(|words| text.contains(words)) {
+        return Some(
+            "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile that has \
+             credentials with --profile",
+        );
+    }
+    match kind(error)? {
+        ErrorKind::NotFound if text.contains("bucket") => {
+            Some("check the name of the bucket, --region and --endpoint-url, or create the bucket")
+        }
+        ErrorKind::AccessDenied if text.contains("s3://") => Some(
+            "writing needs s3:PutObject and s3:AbortMultipartUpload, reading s3:GetObject, listing \
+             s3:ListBucket; --profile chooses other credentials",
+        ),
+        ErrorKind::AlreadyExists => Some("leave out --if-none-match to replace it"),
+        ErrorKind::LimitExceeded if text.contains("memory") => {
+            Some("raise --memory (S3DLIO_PUT_MEMORY) or lower --part-size (S3DLIO_PUT_PART_SIZE)")
+        }
+        ErrorKind::LimitExceeded if text.contains("expected size") => {
+            Some("--expected-size says how many bytes will come")
+        }
+        ErrorKind::SourceChanged => Some("nothing was stored; try again when nobody writes to it"),
+        ErrorKind::Unverified => Some(
+            "--payload-signing always has the service check the bytes; --no-checksum goes without",
+        ),
+        ErrorKind::Ambiguous => Some("`s3-cli stat` shows which object is there now"),
+        ErrorKind::Unavailable => Some(
+            "check the network, --endpoint-url and --region; the same command may succeed later",
+        ),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::signals::Signal;
+
+    fn error(kind: ErrorKind, text: &str) -> anyhow::Error {
+        Error::new(kind, text).with_uri("s3://b/k").into()
+    }
+
+    #[test]
+    fn every_code_is_in_the_table() {
+        let table = |code: u8| {
+            let mut lines = TABLE.lines().skip(1);
+            lines.any(|line| line.split_whitespace().next() == Some(&code.to_string()))
+        };
+        for (kind, expected) in [
+            (ErrorKind::Other, 1),
+            (ErrorKind::InvalidInput, 2),
+            (ErrorKind::Unsupported, 2),
+            (ErrorKind::NotFound, 3),
+            (ErrorKind::AccessDenied, 4),
+            (ErrorKind::AlreadyExists, 5),
+            (ErrorKind::PreconditionFailed, 5),
+            (ErrorKind::Unavailable, 6),
+        ] {
+            assert_eq!(code(&error(kind, "x")), expected, "{kind}");
+            assert!(table(expected), "{expected}");
+        }
+        for (signal, expected) in [(Signal::Interrupt, 130), (Signal::Terminate, 143)] {
+            assert_eq!(code(&Interrupted(signal).into()), expected);
+            assert!(table(expected), "{expected}");
+        }
+    }
+
+    #[test]
+    fn a_code_is_found_below_a_context() {
+        let error = error(ErrorKind::NotFound, "no such bucket").context("listing");
+        assert_eq!(code(&error), 3);
+    }
+
+    #[test]
+    fn a_cause_that_was_said_is_not_repeated() {
+        let cause = io::Error::other("connection refused");
+        let middle = Error::new(ErrorKind::Unavailable, "connection refused").with_source(cause);
+        let error = anyhow::Error::from(middle).context("no reply");
+        assert_eq!(
+            describe(&error),
+            "error: no reply\n  caused by: connection refused\nhint: check the network, \
+             --endpoint-url and --region; the same command may succeed later\n"
+        );
+    }
+
+    #[test]
+    fn what_can_be_helped_has_a_hint() {
+        for (kind, text, expected) in [
+            (
+                ErrorKind::AccessDenied,
+                "no credentials were found",
+                "AWS_ACCESS_KEY_ID",
+            ),
+            (
+                ErrorKind::NotFound,
+                "there is no such bucket",
+                "create the bucket",
+            ),
+            (ErrorKind::AccessDenied, "access denied", "s3:PutObject"),
+            (ErrorKind::AlreadyExists, "there is one", "--if-none-match"),
+            (ErrorKind::LimitExceeded, "the memory budget", "--memory"),
+        ] {
+            let text = describe(&error(kind, text));
+            assert!(text.contains(expected), "{text}");
+        }
+        assert!(!describe(&error(ErrorKind::NotFound, "no such object")).contains("hint"));
+    }
+}

@@ -1,0 +1,185 @@
+//! From the arguments of `put` to pairs of a source and an object.
+
+use std::collections::HashSet;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+
+use writer_core::{Error, ErrorKind, Result, split_scheme};
+
+use crate::source::Source;
+
+/// One object to write.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Job {
+    pub(crate) source: Source,
+    pub(crate) uri: String,
+}
+
+/// Pairs the sources in `arguments` with the objects that they become.
+///
+/// # Errors
+///
+/// [`ErrorKind::InvalidInput`] if the arguments contradict each other.
+pub(crate) fn plan(arguments: &[OsString]) -> Result<Vec<Job>> {
+    let (sources, destination) = split(arguments)?;
+    let Some(destination) = destination.to_str() else {
+        return Err(invalid(
+            destination,
+            "is not valid UTF-8, which names of objects are",
+        ));
+    };
+    if destination == "-" {
+        return Err(invalid(destination, "is standard input and no destination"));
+    }
+    if sources.len() > 1 && !destination.ends_with('/') {
+        let text = "several sources need a destination that ends in /";
+        return Err(invalid(destination, text));
+    }
+    let jobs = sources.into_iter().map(|source| job(source, destination));
+    let jobs: Vec<Job> = jobs.collect::<Result<_>>()?;
+    refuse_same_name(&jobs)?;
+    Ok(jobs)
+}
+
+/// Refuses an existing folder as the destination, unless it is named as one.
+///
+/// # Errors
+///
+/// [`ErrorKind::InvalidInput`] if it is one.
+pub(crate) fn refuse_folder(uri: &str) -> Result<()> {
+    let path = match split_scheme(uri) {
+        None => uri,
+        Some((scheme, path)) if scheme.eq_ignore_ascii_case("file") => path,
+        Some(_) => return Ok(()),
+    };
+    if fs::metadata(path).is_ok_and(|metadata| metadata.is_dir()) {
+        let text = "is a folder; with a / at its end, the file is written into it";
+        return Err(invalid(uri, text));
+    }
+    Ok(())
+}
+
+/// The destination comes last; of two arguments it is the one with a scheme, if only one has one.
+fn split(arguments: &[OsString]) -> Result<(Vec<&OsString>, &OsString)> {
+    let has_scheme = |argument: &OsString| argument.to_str().and_then(split_scheme).is_some();
+    match arguments {
+        [destination, source] if has_scheme(destination) && !has_scheme(source) => {
+            Ok((vec![source], destination))
+        }
+        [sources @ .., destination] if !sources.is_empty() => {
+            Ok((sources.iter().collect(), destination))
+        }
+        _ => Err(Error::new(
+            ErrorKind::InvalidInput,
+            "a source and a destination are needed",
+        )),
+    }
+}
+
+fn job(source: &OsStr, destination: &str) -> Result<Job> {
+    let parsed = Source::parse(source)?;
+    if !destination.ends_with('/') {
+        return Ok(Job {
+            source: parsed,
+            uri: destination.to_owned(),
+        });
+    }
+    let Some(name) = parsed.file_name() else {
+        let text = "has no file name to append to the destination, which must name the object";
+        return Err(invalid(parsed.to_string(), text));
+    };
+    let Some(name) = name.to_str() else {
+        return Err(invalid(
+            source,
+            "is not valid UTF-8, which names of objects are",
+        ));
+    };
+    let uri = format!("{destination}{name}");
+    Ok(Job {
+        source: parsed,
+        uri,
+    })
+}
+
+fn refuse_same_name(jobs: &[Job]) -> Result<()> {
+    let mut seen = HashSet::new();
+    match jobs.iter().find(|job| !seen.insert(&job.uri)) {
+        None => Ok(()),
+        Some(job) => Err(invalid(
+            &job.uri,
+            "two sources would become this one object",
+        )),
+    }
+}
+
+fn invalid(what: impl AsRef<OsStr>, text: &str) -> Error {
+    Error::new(ErrorKind::InvalidInput, text).with_uri(what.as_ref().to_string_lossy())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::ffi::OsStringExt as _;
+
+    fn plan(arguments: &[&str]) -> Result<Vec<(String, String)>> {
+        let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
+        let jobs = super::plan(&arguments)?;
+        Ok(jobs
+            .into_iter()
+            .map(|job| (job.source.to_string(), job.uri))
+            .collect())
+    }
+
+    #[track_caller]
+    fn assert_plan(arguments: &[&str], expected: &[(&str, &str)]) {
+        let jobs = plan(arguments).unwrap();
+        let jobs: Vec<(&str, &str)> = jobs.iter().map(|(a, b)| (&**a, &**b)).collect();
+        assert_eq!(jobs, expected, "{arguments:?}");
+    }
+
+    #[test]
+    fn the_destination_is_last_or_the_one_with_a_scheme() {
+        assert_plan(&["a", "s3://b/k"], &[("a", "s3://b/k")]);
+        assert_plan(&["s3://b/k", "a"], &[("a", "s3://b/k")]);
+        assert_plan(&["-", "s3://b/k"], &[("standard input", "s3://b/k")]);
+        assert_plan(&["s3://b/k", "-"], &[("standard input", "s3://b/k")]);
+        assert_plan(&["file:///a", "s3://b/k"], &[("/a", "s3://b/k")]);
+        assert_plan(&["file:///a", "file:///b"], &[("/a", "file:///b")]);
+        assert_plan(&["a", "b"], &[("a", "b")]);
+    }
+
+    #[test]
+    fn a_prefix_gets_file_names() {
+        assert_plan(
+            &["x/a b%#ü", "s3://b/p/"],
+            &[("x/a b%#ü", "s3://b/p/a b%#ü")],
+        );
+        assert_plan(&["s3://b/", "a"], &[("a", "s3://b/a")]);
+        assert_plan(&["x/a", "y/b", "d/"], &[("x/a", "d/a"), ("y/b", "d/b")]);
+    }
+
+    #[test]
+    fn contradictions_are_refused() {
+        for (arguments, expected) in [
+            (&["a", "b", "s3://b/k"][..], "ends in /"),
+            (&["x/a", "y/a", "s3://b/p/"], "two sources"),
+            (&["-", "s3://b/p/"], "no file name"),
+            (&["x/..", "s3://b/p/"], "no file name"),
+            (&["a", "-"], "no destination"),
+            (&["s3://b/a", "s3://b/b"], "is no source"),
+        ] {
+            let error = plan(arguments).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidInput);
+            assert!(error.to_string().contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_source_may_have_any_name_but_an_object_may_not() {
+        let odd = OsString::from_vec(vec![b'a', 0xff]);
+        let named = super::plan(&[odd.clone(), "s3://b/k".into()]).unwrap();
+        assert_eq!(named[0].uri, "s3://b/k");
+        assert!(super::plan(&[odd.clone(), "s3://b/".into()]).is_err());
+        assert!(super::plan(&["a".into(), odd]).is_err());
+    }
+}

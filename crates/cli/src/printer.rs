@@ -1,0 +1,166 @@
+//! Results, on standard output. Nothing else prints there.
+
+use std::borrow::Cow;
+use std::fmt::{self, Write as _};
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::ops::ControlFlow;
+use std::os::fd::AsFd as _;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use writer_core::{ObjectMetadata, Segment};
+
+use crate::rfc3339;
+
+/// Prints results; every call tells by [`ControlFlow::Break`] if nobody reads them any more,
+/// which is no error (`s3-cli ls … | head`).
+#[derive(Debug)]
+pub(crate) struct Printer {
+    /// Standard output without the buffer of [`io::Stdout`], which cuts at line ends.
+    out: Arc<File>,
+    quiet: bool,
+}
+
+type Printed = anyhow::Result<ControlFlow<()>>;
+
+impl Printer {
+    /// A printer that, if `quiet`, leaves out receipts.
+    ///
+    /// # Errors
+    ///
+    /// If standard output can't be used.
+    pub(crate) fn new(quiet: bool) -> io::Result<Self> {
+        let out = io::stdout().as_fd().try_clone_to_owned()?;
+        Ok(Self {
+            out: Arc::new(out.into()),
+            quiet,
+        })
+    }
+
+    /// The receipt of an object that was written.
+    pub(crate) async fn uploaded(&self, receipt: &ObjectMetadata) -> Printed {
+        if self.quiet {
+            return Ok(ControlFlow::Continue(()));
+        }
+        let e_tag = receipt.e_tag.as_deref().unwrap_or("none");
+        let line = format!("Uploaded {} bytes, ETag: {e_tag}\n", receipt.size);
+        self.print(line).await
+    }
+
+    /// All that is known of an object, one `key: value` per line.
+    pub(crate) async fn stat(&self, object: &ObjectMetadata) -> Printed {
+        self.print(describe(object)).await
+    }
+
+    /// Some objects of a listing, one per line.
+    pub(crate) async fn listed(&self, objects: &[ObjectMetadata]) -> Printed {
+        self.print(list(objects)).await
+    }
+
+    /// Bytes of an object.
+    pub(crate) async fn bytes(&self, segment: Segment) -> Printed {
+        match segment {
+            Segment::Memory(bytes) => self.print(bytes).await,
+            Segment::File(_) => anyhow::bail!("a file range can't be printed"),
+        }
+    }
+
+    /// Writes on a thread that may block, so that a reader who takes its time stops nobody else.
+    async fn print(&self, bytes: impl AsRef<[u8]> + Send + 'static) -> Printed {
+        let out = Arc::clone(&self.out);
+        let write = move || (&*out).write_all(bytes.as_ref());
+        match tokio::task::spawn_blocking(write).await? {
+            Ok(()) => Ok(ControlFlow::Continue(())),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ControlFlow::Break(())),
+            Err(error) => Err(error).context("can't write to standard output"),
+        }
+    }
+}
+
+fn describe(object: &ObjectMetadata) -> String {
+    let mut text = String::new();
+    let mut line = |key: &str, value: Option<&dyn fmt::Display>| {
+        if let Some(value) = value {
+            let (key, value) = (one_line(key), value.to_string());
+            let _ = writeln!(text, "{key}: {}", one_line(&value));
+        }
+    };
+    let last_modified = object.last_modified.map(rfc3339::format);
+    line("uri", Some(&object.uri));
+    line("size", Some(&object.size));
+    line("etag", display(&object.e_tag));
+    line("version-id", display(&object.version_id));
+    line("crc64nvme", display(&object.checksum));
+    line("last-modified", display(&last_modified));
+    line("content-type", display(&object.content_type));
+    for (key, value) in &object.metadata {
+        line(&format!("metadata.{key}"), Some(value));
+    }
+    text
+}
+
+fn display<T: fmt::Display>(value: &Option<T>) -> Option<&dyn fmt::Display> {
+    value.as_ref().map(|value| value as &dyn fmt::Display)
+}
+
+fn list(objects: &[ObjectMetadata]) -> String {
+    let mut text = String::new();
+    for object in objects {
+        let time = object.last_modified.map_or("-".into(), rfc3339::format);
+        let uri = one_line(&object.uri);
+        let _ = writeln!(text, "{:>14} {time:>20} {uri}", object.size);
+    }
+    text
+}
+
+/// `text` with its line breaks and other control characters escaped.
+fn one_line(text: &str) -> Cow<'_, str> {
+    if !text.contains(char::is_control) {
+        return Cow::Borrowed(text);
+    }
+    let mut escaped = String::new();
+    for c in text.chars() {
+        if c.is_control() {
+            escaped.extend(c.escape_default());
+        } else {
+            escaped.push(c);
+        }
+    }
+    Cow::Owned(escaped)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::{Duration, UNIX_EPOCH};
+    use writer_core::Crc64Nvme;
+
+    #[test]
+    fn stat_shows_what_is_known_and_only_that() {
+        let mut object = ObjectMetadata::new("s3://b/a\nb", 7);
+        assert_eq!(describe(&object), "uri: s3://b/a\\nb\nsize: 7\n");
+        object.e_tag = Some("abc-2".into());
+        object.checksum = Some(Crc64Nvme(0xabc));
+        object.last_modified = Some(UNIX_EPOCH + Duration::from_secs(86_400));
+        object.metadata.insert("k".into(), "v w".into());
+        let text = describe(&object);
+        assert!(text.ends_with(
+            "etag: abc-2\ncrc64nvme: 0000000000000abc\nlast-modified: 1970-01-02T00:00:00Z\n\
+             metadata.k: v w\n"
+        ));
+    }
+
+    #[test]
+    fn a_listing_has_one_line_per_object() {
+        let mut objects = vec![ObjectMetadata::new("s3://b/a b", 7)];
+        objects.push(ObjectMetadata::new("s3://b/c", 123));
+        let text = list(&objects);
+        let words: Vec<Vec<&str>> = text.lines().map(|l| l.splitn(2, '-').collect()).collect();
+        assert_eq!(
+            words[0],
+            ["             7                    ", " s3://b/a b"]
+        );
+        assert_eq!(words.len(), 2);
+    }
+}

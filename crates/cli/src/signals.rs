@@ -1,0 +1,109 @@
+//! SIGINT and SIGTERM: the first asks to stop and clean up, the second ends at once.
+
+use std::fmt;
+use std::io;
+
+use tokio::signal::unix;
+use tokio::sync::watch;
+
+use crate::exit;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Signal {
+    Interrupt,
+    Terminate,
+}
+
+impl Signal {
+    /// 128 + the signal's number, as shells have it.
+    pub(crate) fn exit_code(self) -> u8 {
+        match self {
+            Self::Interrupt => 130,
+            Self::Terminate => 143,
+        }
+    }
+}
+
+impl fmt::Display for Signal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Interrupt => "interrupted",
+            Self::Terminate => "terminated",
+        })
+    }
+}
+
+/// The error of work that a signal ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Interrupted(pub(crate) Signal);
+
+impl fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for Interrupted {}
+
+/// Whether a signal has come.
+#[derive(Clone, Debug)]
+pub(crate) struct Signals(watch::Receiver<Option<Signal>>);
+
+impl Signals {
+    /// Takes the signals over, from now on.
+    ///
+    /// # Errors
+    ///
+    /// If the system does not allow it.
+    pub(crate) fn listen() -> io::Result<Self> {
+        let mut stream = Stream {
+            interrupt: unix::signal(unix::SignalKind::interrupt())?,
+            terminate: unix::signal(unix::SignalKind::terminate())?,
+        };
+        let (sender, receiver) = watch::channel(None);
+        tokio::spawn(async move {
+            let first = stream.next().await;
+            exit::notice(&format!("{first}: stopping; once more ends at once"));
+            sender.send_replace(Some(first));
+            let second = stream.next().await;
+            std::process::exit(second.exit_code().into());
+        });
+        Ok(Self(receiver))
+    }
+
+    /// Does `work` until a signal comes, and then drops it.
+    ///
+    /// # Errors
+    ///
+    /// Those of `work`, or [`Interrupted`].
+    pub(crate) async fn guard<T, E>(
+        &self,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> anyhow::Result<T>
+    where
+        anyhow::Error: From<E>,
+    {
+        let mut receiver = self.0.clone();
+        tokio::select! {
+            biased;
+            Ok(signal) = receiver.wait_for(Option::is_some) => {
+                Err(Interrupted(signal.unwrap_or(Signal::Interrupt)).into())
+            }
+            result = work => Ok(result?),
+        }
+    }
+}
+
+struct Stream {
+    interrupt: unix::Signal,
+    terminate: unix::Signal,
+}
+
+impl Stream {
+    async fn next(&mut self) -> Signal {
+        tokio::select! {
+            _ = self.interrupt.recv() => Signal::Interrupt,
+            _ = self.terminate.recv() => Signal::Terminate,
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Runs the binary the way a shell does.
+
+// Each test file uses its share, and the lint looks for tests only within `#[test]`.
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
+
+use std::ffi::OsStr;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+/// `s3-cli` in an environment of its own: nothing that the user has set for it is seen.
+pub fn s3_cli() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_s3-cli"));
+    for (name, _) in std::env::vars_os() {
+        let name_text = name.to_string_lossy();
+        if ["AWS_", "S3DLIO_", "RUST_LOG"]
+            .iter()
+            .any(|prefix| name_text.starts_with(prefix))
+        {
+            command.env_remove(&name);
+        }
+    }
+    command.stdin(Stdio::null());
+    command
+}
+
+pub fn run<I, S>(arguments: I) -> Output
+where
+    I: IntoIterator<Item = S>,
+    S: AsRef<OsStr>,
+{
+    s3_cli().args(arguments).output().unwrap()
+}
+
+/// Runs `command` with `input` on its standard input, which is a pipe.
+pub fn run_with_input(command: &mut Command, input: &[u8]) -> Output {
+    let mut child = piped(command);
+    let mut stdin = child.stdin.take().unwrap();
+    let output = std::thread::scope(|scope| {
+        scope.spawn(move || stdin.write_all(input));
+        child.wait_with_output()
+    });
+    output.unwrap()
+}
+
+/// Starts `command` with all three streams piped.
+pub fn piped(command: &mut Command) -> Child {
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// What a successful run printed.
+#[track_caller]
+pub fn stdout(output: &Output) -> String {
+    assert_code(output, 0);
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+pub fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[track_caller]
+pub fn assert_code(output: &Output, code: i32) {
+    assert_eq!(output.status.code(), Some(code), "{}", stderr(output));
+}
+
+/// Fails unless the run ended with `code` and its errors contain all of `texts`.
+#[track_caller]
+pub fn assert_error(output: &Output, code: i32, texts: &[&str]) {
+    assert_code(output, code);
+    let errors = stderr(output);
+    for text in texts {
+        assert!(errors.contains(text), "no {text:?} in: {errors}");
+    }
+}
+
+/// Fails unless `line` is the receipt of an object of `size` bytes.
+#[track_caller]
+pub fn assert_uploaded(line: &str, size: u64) {
+    let start = format!("Uploaded {size} bytes, ETag: ");
+    let e_tag = line
+        .strip_prefix(&start)
+        .unwrap_or_else(|| panic!("{line:?}"));
+    assert!(!e_tag.is_empty() && !e_tag.contains('"'), "{line:?}");
+}
+
+/// A folder for sources and one for objects.
+pub struct Folders {
+    _root: TempDir,
+    pub sources: PathBuf,
+    pub objects: PathBuf,
+}
+
+impl Folders {
+    pub fn new() -> Self {
+        let root = TempDir::new().unwrap();
+        let folder = |name: &str| {
+            let path = root.path().join(name);
+            std::fs::create_dir(&path).unwrap();
+            path
+        };
+        Self {
+            sources: folder("sources"),
+            objects: folder("objects"),
+            _root: root,
+        }
+    }
+
+    /// A source with `content`.
+    pub fn source(&self, name: impl AsRef<OsStr>, content: &[u8]) -> PathBuf {
+        let path = self.sources.join(Path::new(name.as_ref()));
+        std::fs::write(&path, content).unwrap();
+        path
+    }
+
+    pub fn object(&self, name: &str) -> PathBuf {
+        self.objects.join(name)
+    }
+
+    pub fn uri(&self, name: &str) -> String {
+        format!("file://{}/{name}", self.objects.display())
+    }
+
+    pub fn read(&self, name: &str) -> Vec<u8> {
+        std::fs::read(self.object(name)).unwrap()
+    }
+
+    /// The names of everything in the folder of objects.
+    pub fn names(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(&self.objects).unwrap();
+        let mut names: Vec<String> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+/// Bytes that differ at every place where a mistake could swap them.
+pub fn bytes(len: usize) -> Vec<u8> {
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut bytes = Vec::with_capacity(len + 8);
+    while bytes.len() < len {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        bytes.extend(state.to_le_bytes());
+    }
+    bytes.truncate(len);
+    bytes
+}

@@ -1,0 +1,97 @@
+//! SIGINT and SIGTERM in the middle of an upload.
+
+#![cfg(feature = "fs")]
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Child, ExitStatus};
+use std::time::{Duration, Instant};
+
+use common::{Folders, bytes, piped, s3_cli};
+use rustix::process::{Pid, Signal, kill_process};
+
+fn send(child: &Child, signal: Signal) {
+    let pid = Pid::from_raw(child.id().try_into().unwrap()).unwrap();
+    kill_process(pid, signal).unwrap();
+}
+
+/// Waits, but not for ever.
+fn wait(child: &mut Child) -> ExitStatus {
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(30) {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    child.kill().unwrap();
+    panic!("does not end");
+}
+
+/// Uploads from a pipe that never ends, sends `signal` in the middle, and returns how it ended.
+fn stopped_by(signal: Signal, extra: &[&str]) -> (ExitStatus, Vec<String>) {
+    let folders = Folders::new();
+    let uri = folders.uri("object");
+    let mut command = s3_cli();
+    command.args(["put", "--part-size=1M", "--memory=4M", "-", &uri]);
+    let mut child = piped(command.args(extra));
+    let mut stdin = child.stdin.take().unwrap();
+    // More than the pipe and two pages hold: when this returns, the writer has some of it.
+    stdin.write_all(&bytes(6 << 20)).unwrap();
+    send(&child, signal);
+    let status = wait(&mut child);
+    drop(stdin);
+    (status, folders.names())
+}
+
+#[test]
+fn an_interrupted_upload_leaves_nothing() {
+    let (status, names) = stopped_by(Signal::INT, &[]);
+    assert_eq!(status.code(), Some(130));
+    assert!(names.is_empty(), "{names:?}");
+}
+
+#[test]
+fn a_terminated_upload_leaves_nothing() {
+    let (status, names) = stopped_by(Signal::TERM, &[]);
+    assert_eq!(status.code(), Some(143));
+    assert!(names.is_empty(), "{names:?}");
+}
+
+#[test]
+fn a_buffered_upload_can_be_interrupted_while_it_reads() {
+    let (status, names) = stopped_by(Signal::INT, &["--buffered"]);
+    assert_eq!(status.code(), Some(130));
+    assert!(names.is_empty(), "{names:?}");
+}
+
+#[test]
+fn the_old_object_stays() {
+    let folders = Folders::new();
+    std::fs::write(folders.object("object"), b"old").unwrap();
+    let uri = folders.uri("object");
+    let mut child = piped(s3_cli().args(["put", "-", &uri]));
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(&bytes(4 << 20)).unwrap();
+    send(&child, Signal::INT);
+    assert_eq!(wait(&mut child).code(), Some(130));
+    assert_eq!(folders.names(), ["object"]);
+    assert_eq!(folders.read("object"), b"old");
+}
+
+#[test]
+fn what_the_signal_does_is_said() {
+    let folders = Folders::new();
+    let uri = folders.uri("object");
+    let mut child = piped(s3_cli().args(["put", "-", &uri]));
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(&bytes(4 << 20)).unwrap();
+    send(&child, Signal::INT);
+    let mut line = String::new();
+    let mut errors = BufReader::new(child.stderr.take().unwrap());
+    errors.read_line(&mut line).unwrap();
+    assert!(line.starts_with("interrupted"), "{line}");
+    assert_eq!(wait(&mut child).code(), Some(130));
+}
