@@ -1,5 +1,7 @@
 //! The conformance suite on the in-process server.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! Uploads against a server on a real socket: what is sent, when, and what stays.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use std::io::Write as _;
