@@ -6,7 +6,6 @@ mod exit;
 mod jobs;
 mod logging;
 mod printer;
-mod rfc3339;
 mod signals;
 mod source;
 mod stores;

@@ -7,11 +7,11 @@ use std::io::{self, Write as _};
 use std::ops::ControlFlow;
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use anyhow::Context as _;
+use jiff::Timestamp;
 use writer_core::{ObjectMetadata, Segment};
-
-use crate::rfc3339;
 
 /// Prints results; every call tells by [`ControlFlow::Break`] if nobody reads them any more,
 /// which is no error (`s3-cli ls … | head`).
@@ -86,7 +86,7 @@ fn describe(object: &ObjectMetadata) -> String {
             let _ = writeln!(text, "{key}: {}", one_line(&value));
         }
     };
-    let last_modified = object.last_modified.map(rfc3339::format);
+    let last_modified = object.last_modified.map(rfc3339);
     line("uri", Some(&object.uri));
     line("size", Some(&object.size));
     line("etag", display(&object.e_tag));
@@ -107,7 +107,7 @@ fn display<T: fmt::Display>(value: &Option<T>) -> Option<&dyn fmt::Display> {
 fn list(objects: &[ObjectMetadata]) -> String {
     let mut text = String::new();
     for object in objects {
-        let time = object.last_modified.map_or("-".into(), rfc3339::format);
+        let time = object.last_modified.map_or("-".into(), rfc3339);
         let uri = one_line(&object.uri);
         let _ = writeln!(text, "{:>14} {time:>20} {uri}", object.size);
     }
@@ -128,6 +128,15 @@ fn one_line(text: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(escaped)
+}
+
+/// `time` in UTC to the second: `2024-02-29T12:00:00Z`.
+fn rfc3339(time: SystemTime) -> String {
+    match Timestamp::try_from(time) {
+        Ok(time) => time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        // Beyond the year 9999.
+        Err(_) => "-".to_owned(),
+    }
 }
 
 #[cfg(test)]
