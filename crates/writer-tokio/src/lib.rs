@@ -18,10 +18,12 @@
 //! (`#[tokio::main]` has, `Builder::enable_all` does).
 
 mod budget;
+mod compress;
 mod intake;
 mod page;
 mod sources;
 
 pub use budget::{Account, Call, InFlight, MemoryBudget, OpenPart, PAGE_SIZE};
+pub use compress::{Codec, open_writer};
 pub use intake::{Intake, LeavingPart, PartSink};
 pub use sources::Sources;
