@@ -10,7 +10,7 @@ use writer_core::{
     ByteRange, Error, ErrorKind, ObjectLister, ObjectMetadata, ObjectReader, ObjectStore,
     ObjectWriter, PartLimits, Result, Segment, WriterOptions,
 };
-use writer_tokio::MemoryBudget;
+use writer_tokio::{MemoryBudget, open_writer};
 
 use crate::api::Api;
 use crate::cleanup::Cleanups;
@@ -139,11 +139,15 @@ impl S3ObjectStore {
         }
     }
 
-    fn writer(&self, uri: &str, options: WriterOptions) -> Result<S3StreamingWriter> {
+    fn writer(&self, uri: &str, options: WriterOptions) -> Result<Box<dyn ObjectWriter>> {
         let location = Location::object(uri)?;
-        let config = MultipartUploadConfig::from(options);
-        let sink = StreamingMultipartSink::at(self, location, config)?;
-        Ok(S3StreamingWriter::new(uri.to_owned(), sink))
+        let (store, uri) = (self.clone(), uri.to_owned());
+        let key = location.key.clone();
+        open_writer(&key, options, move |options| {
+            let config = MultipartUploadConfig::from(options);
+            let sink = StreamingMultipartSink::at(&store, location, config)?;
+            Ok(Box::new(S3StreamingWriter::new(uri, sink)))
+        })
     }
 }
 
@@ -155,12 +159,12 @@ impl ObjectStore for S3ObjectStore {
         options: Option<WriterOptions>,
     ) -> Result<Box<dyn ObjectWriter>> {
         let options = options.map_or_else(WriterOptions::from_env, Ok)?;
-        Ok(Box::new(self.writer(uri, options)?))
+        self.writer(uri, options)
     }
 
     async fn put(&self, uri: &str, data: Segment) -> Result<ObjectMetadata> {
         let options = WriterOptions::from_env()?.with_expected_size(data.len());
-        let mut writer = Box::new(self.writer(uri, options)?);
+        let mut writer = self.writer(uri, options)?;
         writer.write_owned(data).await?;
         writer.finish().await
     }
