@@ -24,7 +24,7 @@ pub enum ETags {
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until it is started"]
 pub struct Builder {
-    options: Options,
+    pub(super) options: Options,
 }
 
 #[derive(Clone, Debug)]
@@ -130,6 +130,10 @@ impl Builder {
 
     /// Forgets bodies as they come and keeps only their size, checksum and
     /// ETag, so that memory stays constant: `GetObject` answers 501.
+    ///
+    /// With [`hashing`](Self::hashing) off as well, nearly all CPU time goes to
+    /// the kernel, which copies out of the socket: of 0.3 s a GiB measured with
+    /// 8 connections on loopback, 0.03 s were spent outside of it.
     ///
     /// An aws-chunked body is the exception: it is buffered chunk by chunk to
     /// verify it, and some clients send a whole part as one chunk.

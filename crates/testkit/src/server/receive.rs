@@ -261,3 +261,38 @@ fn broken_body(error: &StdError) -> S3Error {
         incomplete()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::Builder;
+
+    /// Over a socket hyper notices first that a plain body is cut short; this is
+    /// about bodies whose framing (aws-chunked) is whole and whose length is not
+    /// the declared one.
+    #[tokio::test]
+    async fn a_body_must_have_the_declared_length() {
+        let options = Builder::default().options;
+        for declared in [4, 5, 6] {
+            let announced = Announced {
+                length: Some(declared),
+                content_md5: None,
+                claim: Claim {
+                    algorithm: None,
+                    value: None,
+                },
+                trailers: None,
+                flip_bit: false,
+            };
+            let body = StreamingBlob::from(s3s::Body::from(Bytes::from("hello")));
+            let received = receive(&options, Some(body), announced, Algorithm::Crc64Nvme).await;
+            match received {
+                Ok(received) => assert_eq!((declared, received.size), (5, 5)),
+                Err(error) => {
+                    assert_ne!(declared, 5);
+                    assert_eq!(error.code(), &S3ErrorCode::IncompleteBody);
+                }
+            }
+        }
+    }
+}

@@ -178,7 +178,7 @@ async fn the_echo_of_a_checksum_may_be_missing_or_wrong() {
 #[tokio::test]
 async fn a_delay_delays() {
     let (server, client) = start().await;
-    let delay = Duration::from_millis(60);
+    let delay = Duration::from_millis(300);
     let _fault = server.inject(Fault::on("PutObject").delay(delay));
     let started = Instant::now();
     client

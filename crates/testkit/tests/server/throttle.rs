@@ -35,7 +35,7 @@ async fn all_connections_share_one_bandwidth() {
         "400 KiB at 1000 KiB/s took {took:?}"
     );
     assert!(
-        took < Duration::from_millis(800),
+        took < Duration::from_secs(3),
         "400 KiB at 1000 KiB/s took {took:?}"
     );
 }
@@ -43,17 +43,17 @@ async fn all_connections_share_one_bandwidth() {
 #[tokio::test]
 async fn each_connection_has_its_own_bandwidth() {
     let server = TestServer::builder()
-        .connection_bandwidth(500 * KIB as u64)
+        .connection_bandwidth(200 * KIB as u64)
         .start()
         .await
         .unwrap();
     let took = put_together(&client(&server), 4).await;
     assert!(
-        took > Duration::from_millis(180),
-        "100 KiB each at 500 KiB/s took {took:?}"
+        took > Duration::from_millis(450),
+        "100 KiB each at 200 KiB/s took {took:?}"
     );
     assert!(
-        took < Duration::from_millis(600),
+        took < Duration::from_millis(1500),
         "side by side they took {took:?}"
     );
     assert_eq!(server.stats().max_connections, 4);
@@ -102,7 +102,7 @@ async fn a_slow_server_is_felt_by_the_client() {
 
 #[tokio::test]
 async fn latency_keeps_every_answer_back() {
-    let latency = Duration::from_millis(50);
+    let latency = Duration::from_millis(300);
     let server = TestServer::builder()
         .latency(latency)
         .start()
