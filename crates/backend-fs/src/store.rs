@@ -68,7 +68,7 @@ use crate::writer::FileSystemStreamingWriter;
 ///   modification time at the end of the copy fails the write.
 /// - **Content type and metadata** are kept as extended attributes, `user.mime_type` and
 ///   `user.<key>` with the key in lower case. Where there are none, such a write is refused.
-/// - **Parts** can't be seen on a disk: they are of at most 1 MiB, whatever `part_size` says.
+/// - **Parts** can't be seen on a disk: they are of at most 256 KiB, whatever `part_size` says.
 ///
 /// # Tags
 ///

@@ -24,7 +24,7 @@ use crate::worker::{Discard, Job, Worker};
 /// has staged, at once; [`close`](writer_core::ObjectStore::close) of the store waits until the
 /// disk's space is free again too.
 ///
-/// Memory: up to 8 parts of 1 MiB wait to be written (fewer with a smaller
+/// Memory: up to 16 parts of 256 KiB wait to be written (fewer with a smaller
 /// [`max_concurrency`](writer_core::WriterOptions::max_concurrency)) while another fills, all
 /// within the store's budget. File ranges take one page.
 pub struct FileSystemStreamingWriter {
