@@ -195,6 +195,16 @@ async fn a_source_that_is_too_short_fails() {
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::SourceChanged);
     assert_eq!(place.listing(), before);
+
+    // What lies past the end of a file with holes is no hole.
+    let file = source(&place.path("source"), b"");
+    let writable = OpenOptions::new().write(true).open(place.path("source"));
+    writable.unwrap().set_len(MIB as u64).unwrap();
+    for range in [0..MIB as u64 + 1, 2 * MIB as u64..3 * MIB as u64] {
+        let long = Segment::file(Arc::clone(&file), range);
+        let error = write(&place.store, &place.path("made/object"), vec![long]).await;
+        assert_eq!(error.unwrap_err().kind(), ErrorKind::SourceChanged);
+    }
 }
 
 #[tokio::test]
