@@ -2,16 +2,17 @@
 
 use writer_core::{PartLimits, PartPlan, PartSizing, Result, WriterOptions};
 
-/// Largest part, in bytes: what one `pwritev` takes. On the way from a pipe to a file, 1 MiB is
-/// as fast as anything larger and stays in the processor's cache until it is written.
-const PART_SIZE: u64 = 1 << 20;
+/// Largest part, in bytes: what one `pwritev` takes, and a page of the budget. From a pipe to a
+/// file, 256 KiB stay in the processor's cache until they are written; 1 MiB took 10 to 20 % more
+/// time there, 4 MiB twice as much.
+const PART_SIZE: u64 = 256 << 10;
 
 /// Smallest part, in bytes. Parts can't be seen on a disk, so a tiny `part_size` would only cost.
 const MIN_PART_SIZE: u64 = 64 << 10;
 
 /// Most parts that wait to be written, whatever `max_concurrency` says. They are written one
 /// after another; more of them would hold memory and gain nothing.
-const MAX_QUEUED_PARTS: usize = 8;
+const MAX_QUEUED_PARTS: usize = 16;
 
 /// Bytes of a file that are copied by one call; between two of them a cancel is noticed.
 pub(crate) const COPY_STEP: u64 = 16 << 20;

@@ -132,15 +132,15 @@ impl Copier {
                 return Err(error::abandoned());
             }
             let (is_hole, until) = match &holes {
-                Some(holes) => holes.at(from, end.min(range.snapshot.size)),
-                None => (false, end),
+                Some(holes) if from < range.snapshot.size => {
+                    holes.at(from, end.min(range.snapshot.size))
+                }
+                // Past the end of the file there is no hole: a read finds out.
+                _ => (false, end),
             };
-            // An end at or before the beginning: the range reaches past the file, which a read
-            // will find out.
-            let until = if until <= from { end } else { until.min(end) };
             let len = (until - from).min(COPY_STEP);
             let to = range.to + (from - range.from);
-            if is_hole && until > from {
+            if is_hole {
                 if let Some(digest) = digest.as_deref_mut() {
                     add_zeros(digest, len);
                 }
@@ -316,13 +316,14 @@ impl Holes {
         Some(Self(own))
     }
 
-    /// Whether there is a hole at `from`, and where that changes; `end` if it does not before.
+    /// Whether there is a hole at `from`, and where that changes, which is after `from`; `end` if
+    /// it does not before.
     fn at(&self, from: u64, end: u64) -> (bool, u64) {
         match rustix::fs::seek(&self.0, SeekFrom::Data(from)) {
             Ok(data) if data > from => (true, data.min(end)),
             Ok(_) => match rustix::fs::seek(&self.0, SeekFrom::Hole(from)) {
-                Ok(hole) => (false, hole.min(end)),
-                Err(_) => (false, end),
+                Ok(hole) if hole > from => (false, hole.min(end)),
+                _ => (false, end),
             },
             // lseek(2): ENXIO, there is no data any more.
             Err(Errno::NXIO) => (true, end),

@@ -31,6 +31,11 @@ pub(crate) fn lost(source: tokio::task::JoinError) -> Error {
     Error::new(ErrorKind::Other, "the task that works on the disk ended").with_source(source)
 }
 
+/// An answer that will not come, because what would have given it was never run.
+pub(crate) fn shut_down() -> Error {
+    Error::new(ErrorKind::Other, "the runtime shuts down")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use rustix::fs::OFlags;
 use tokio::runtime::Handle;
-use tokio::task;
+use tokio::sync::oneshot;
+use tracing::Span;
 use writer_core::{
     ByteRange, Error, ErrorKind, IfExists, ObjectLister, ObjectMetadata, ObjectReader, ObjectStore,
     ObjectWriter, Result, Segment, WriterOptions,
@@ -68,7 +69,7 @@ use crate::writer::FileSystemStreamingWriter;
 ///   modification time at the end of the copy fails the write.
 /// - **Content type and metadata** are kept as extended attributes, `user.mime_type` and
 ///   `user.<key>` with the key in lower case. Where there are none, such a write is refused.
-/// - **Parts** can't be seen on a disk: they are of at most 1 MiB, whatever `part_size` says.
+/// - **Parts** can't be seen on a disk: they are of at most 256 KiB, whatever `part_size` says.
 ///
 /// # Tags
 ///
@@ -193,10 +194,20 @@ impl FileSystemObjectStore {
         path: PathBuf,
         options: Option<WriterOptions>,
     ) -> Result<FileSystemStreamingWriter> {
-        let store = self.clone();
-        let open = move |runtime, uri: &str| store.open_on_disk(runtime, uri, &path, options);
-        let named = uri.clone();
-        on_disk(named, move |runtime| open(runtime, &uri)).await
+        let runtime = ambient_runtime().map_err(|error| error.with_uri(&uri))?;
+        let (reply, answer) = oneshot::channel();
+        let (store, named, handle) = (self.clone(), uri.clone(), runtime.clone());
+        let cleanup = self.cleanups.begin();
+        let caller = Span::current();
+        runtime.spawn_blocking(move || {
+            let _caller = caller.enter();
+            let writer = store.open_on_disk(handle, &named, &path, options);
+            // If nobody waits any more, it is dropped here, and `close` knows of it.
+            drop(reply.send(writer));
+            drop(cleanup);
+        });
+        let writer = answer.await.unwrap_or_else(|_| Err(error::shut_down()));
+        writer.map_err(|error| error.with_uri(uri))
     }
 
     fn open_on_disk(
@@ -277,7 +288,7 @@ impl ObjectStore for FileSystemObjectStore {
     /// are not read; [`stat`](ObjectStore::stat) gives them.
     async fn list(&self, prefix: &str) -> Result<Box<dyn ObjectLister>> {
         let uri = prefix.to_owned();
-        let lister = on_disk(uri.clone(), move |_| Lister::open(&uri)).await?;
+        let lister = on_disk(uri.clone(), move || Lister::open(&uri)).await?;
         Ok(Box::new(lister))
     }
 
@@ -291,7 +302,7 @@ impl ObjectStore for FileSystemObjectStore {
 }
 
 async fn stat(uri: String, path: PathBuf) -> Result<ObjectMetadata> {
-    on_disk(uri.clone(), move |_| {
+    on_disk(uri.clone(), move || {
         path::check_object(&path)?;
         let metadata = target::stat(&path)?;
         let mut object = describe(uri, &metadata);
@@ -302,7 +313,7 @@ async fn stat(uri: String, path: PathBuf) -> Result<ObjectMetadata> {
 }
 
 async fn get(uri: String, path: PathBuf, range: ByteRange) -> Result<Box<dyn ObjectReader>> {
-    let (file, object) = on_disk(uri.clone(), move |_| {
+    let (file, object) = on_disk(uri.clone(), move || {
         path::check_object(&path)?;
         // To open a device may do something, so it is looked at first; and a pipe that comes in
         // between must not keep `open` waiting.
@@ -330,7 +341,7 @@ async fn get(uri: String, path: PathBuf, range: ByteRange) -> Result<Box<dyn Obj
 }
 
 async fn delete(uri: String, path: PathBuf) -> Result<()> {
-    on_disk(uri, move |_| {
+    on_disk(uri, move || {
         path::check_object(&path)?;
         let missing = |error: &io::Error| {
             let kind = error.kind();
@@ -364,15 +375,18 @@ async fn delete(uri: String, path: PathBuf) -> Result<()> {
 async fn on_disk<T, F>(uri: String, work: F) -> Result<T>
 where
     T: Send + 'static,
-    F: FnOnce(Handle) -> Result<T> + Send + 'static,
+    F: FnOnce() -> Result<T> + Send + 'static,
 {
-    let Ok(runtime) = Handle::try_current() else {
-        let text = "there is no tokio runtime here: call it from within one";
-        return Err(Error::new(ErrorKind::Unsupported, text).with_uri(uri));
-    };
-    let handle = runtime.clone();
-    let result = task::spawn_blocking(move || work(handle)).await;
+    let runtime = ambient_runtime().map_err(|error| error.with_uri(&uri))?;
+    let result = runtime.spawn_blocking(work).await;
     result
         .unwrap_or_else(|lost| Err(error::lost(lost)))
         .map_err(|error| error.with_uri(uri))
+}
+
+fn ambient_runtime() -> Result<Handle> {
+    Handle::try_current().map_err(|source| {
+        let text = "there is no tokio runtime here: call it from within one";
+        Error::new(ErrorKind::Unsupported, text).with_source(source)
+    })
 }

@@ -16,6 +16,7 @@ use writer_tokio::{Intake, LeavingPart, MemoryBudget, PartSink};
 use crate::cleanup::CleanUps;
 use crate::config::Config;
 use crate::copy::{Copy, Snapshot};
+use crate::error;
 use crate::worker::{Discard, Job, Worker};
 
 /// Writes one object to a staging file, which takes the object's place in `finish`.
@@ -24,7 +25,7 @@ use crate::worker::{Discard, Job, Worker};
 /// has staged, at once; [`close`](writer_core::ObjectStore::close) of the store waits until the
 /// disk's space is free again too.
 ///
-/// Memory: up to 8 parts of 1 MiB wait to be written (fewer with a smaller
+/// Memory: up to 16 parts of 256 KiB wait to be written (fewer with a smaller
 /// [`max_concurrency`](writer_core::WriterOptions::max_concurrency)) while another fills, all
 /// within the store's budget. File ranges take one page.
 pub struct FileSystemStreamingWriter {
@@ -99,7 +100,7 @@ impl ObjectWriter for FileSystemStreamingWriter {
         let (reply, answer) = oneshot::channel();
         let parts = self.sink.parts;
         self.sink.worker.push(Job::Publish(parts, reply));
-        let result = answer.await.unwrap_or_else(|_| Err(shut_down()));
+        let result = answer.await.unwrap_or_else(|_| Err(error::shut_down()));
         self.sink.ended = true;
         result.map_err(|error| self.named(error))
     }
@@ -108,7 +109,7 @@ impl ObjectWriter for FileSystemStreamingWriter {
         let (reply, answer) = oneshot::channel();
         self.sink.ended = true;
         self.sink.worker.discard(Discard::Caller(reply));
-        let result = answer.await.unwrap_or_else(|_| Err(shut_down()));
+        let result = answer.await.unwrap_or_else(|_| Err(error::shut_down()));
         result.map_err(|error| self.named(error))
     }
 }
@@ -120,10 +121,6 @@ impl fmt::Debug for FileSystemStreamingWriter {
             .field("bytes_written", &self.bytes_written())
             .finish_non_exhaustive()
     }
-}
-
-fn shut_down() -> Error {
-    Error::new(ErrorKind::Other, "the runtime shuts down")
 }
 
 /// Where the intake's parts go.
