@@ -6,7 +6,7 @@ use std::path::Path;
 
 use async_trait::async_trait;
 use tokio::task::{self, JoinHandle};
-use writer_core::{Error, ErrorKind, ObjectLister, ObjectMetadata, Result};
+use writer_core::{Error, ObjectLister, ObjectMetadata, Result};
 
 use crate::config::LIST_BATCH;
 use crate::error;
@@ -84,21 +84,25 @@ impl Walk {
         }
         let scheme = &prefix[..prefix.len() - literal.len()];
         let (base, name_prefix) = literal.split_at(literal.rfind('/').map_or(0, |at| at + 1));
-        let entries = read_dir(base).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
-                let text = format!("there is no directory {base:?}");
-                Error::new(ErrorKind::NotFound, text).with_source(error)
-            }
-            _ => error::io(format!("can't list the directory {base:?}"), error),
-        })?;
-        Ok(Self {
-            scheme: scheme.to_owned(),
-            name_prefix: name_prefix.to_owned(),
-            open: Some(Open {
+        let open = match read_dir(base) {
+            Ok(entries) => Some(Open {
                 entries,
                 base: base.to_owned(),
                 first: true,
             }),
+            // No object begins with this prefix, as on a service that has no directories.
+            Err(error) if is_missing(&error) => None,
+            Err(error) => {
+                return Err(error::io(
+                    format!("can't list the directory {base:?}"),
+                    error,
+                ));
+            }
+        };
+        Ok(Self {
+            scheme: scheme.to_owned(),
+            name_prefix: name_prefix.to_owned(),
+            open,
             waiting: Vec::new(),
         })
     }
@@ -209,4 +213,11 @@ fn read_dir(base: &str) -> io::Result<ReadDir> {
     } else {
         Path::new(base)
     })
+}
+
+fn is_missing(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
 }

@@ -15,7 +15,7 @@ use writer_core::{
     ByteRange, Error, ErrorKind, IfExists, ObjectLister, ObjectMetadata, ObjectReader, ObjectStore,
     ObjectWriter, Result, Segment, WriterOptions,
 };
-use writer_tokio::MemoryBudget;
+use writer_tokio::{MemoryBudget, open_writer};
 
 use crate::cleanup::CleanUps;
 use crate::config::Config;
@@ -130,7 +130,7 @@ impl FileSystemObjectStore {
         &self,
         path: &Path,
         options: Option<WriterOptions>,
-    ) -> Result<FileSystemStreamingWriter> {
+    ) -> Result<Box<dyn ObjectWriter>> {
         self.open_writer(path::to_uri(path), path.to_owned(), options)
             .await
     }
@@ -193,7 +193,7 @@ impl FileSystemObjectStore {
         uri: String,
         path: PathBuf,
         options: Option<WriterOptions>,
-    ) -> Result<FileSystemStreamingWriter> {
+    ) -> Result<Box<dyn ObjectWriter>> {
         let runtime = ambient_runtime().map_err(|error| error.with_uri(&uri))?;
         let (reply, answer) = oneshot::channel();
         let (store, named, handle) = (self.clone(), uri.clone(), runtime.clone());
@@ -201,7 +201,7 @@ impl FileSystemObjectStore {
         let caller = Span::current();
         runtime.spawn_blocking(move || {
             let _caller = caller.enter();
-            let writer = store.open_on_disk(handle, &named, &path, options);
+            let writer = store.open_on_disk(handle, named, path, options);
             // If nobody waits any more, it is dropped here, and `close` knows of it.
             drop(reply.send(writer));
             drop(cleanup);
@@ -211,19 +211,32 @@ impl FileSystemObjectStore {
     }
 
     fn open_on_disk(
+        self,
+        runtime: Handle,
+        uri: String,
+        path: PathBuf,
+        options: Option<WriterOptions>,
+    ) -> Result<Box<dyn ObjectWriter>> {
+        let options = options.map_or_else(WriterOptions::from_env, Ok)?;
+        path::check_object(&path)?;
+        let name = path.to_string_lossy().into_owned();
+        // Where compression and a known size come together, the file is opened with the first
+        // bytes, on the task that writes: the one case in which a few system calls are made there.
+        open_writer(&name, options, move |options| {
+            let writer = self.open_uncompressed(runtime, &uri, &path, &options)?;
+            Ok(Box::new(writer))
+        })
+    }
+
+    fn open_uncompressed(
         &self,
         runtime: Handle,
         uri: &str,
         path: &Path,
-        options: Option<WriterOptions>,
+        options: &WriterOptions,
     ) -> Result<FileSystemStreamingWriter> {
-        let options = match options {
-            Some(options) => options,
-            None => WriterOptions::from_env()?,
-        };
-        path::check_object(path)?;
-        let config = Config::new(&options, self.budget.capacity())?;
-        let attributes = Attributes::new(&options)?;
+        let config = Config::new(options, self.budget.capacity())?;
+        let attributes = Attributes::new(options)?;
         let create_only = options.if_exists == IfExists::Fail;
         let target = Target::resolve(path)?;
         path::check_object(&target.path)?;
@@ -243,7 +256,7 @@ impl FileSystemObjectStore {
         Ok(FileSystemStreamingWriter::new(
             worker,
             config,
-            &options,
+            options,
             &self.budget,
             Arc::clone(&self.cleanups),
         ))
@@ -253,7 +266,7 @@ impl FileSystemObjectStore {
         let options = WriterOptions::from_env()?.with_expected_size(data.len());
         let mut writer = self.open_writer(uri, path, Some(options)).await?;
         writer.write_owned(data).await?;
-        Box::new(writer).finish().await
+        writer.finish().await
     }
 }
 
@@ -265,8 +278,7 @@ impl ObjectStore for FileSystemObjectStore {
         options: Option<WriterOptions>,
     ) -> Result<Box<dyn ObjectWriter>> {
         let path = path::object_from_uri(uri)?;
-        let writer = self.open_writer(uri.to_owned(), path, options).await?;
-        Ok(Box::new(writer))
+        self.open_writer(uri.to_owned(), path, options).await
     }
 
     async fn put(&self, uri: &str, data: Segment) -> Result<ObjectMetadata> {

@@ -299,7 +299,6 @@ async fn child_writes_until_it_is_killed() {
         .create_writer_at(&directory.join(name), Some(options))
         .await;
     let mut writer = writer.unwrap();
-    use writer_core::ObjectWriter;
     writer.write_chunk(&pattern(3 * MIB)).await.unwrap();
     println!("in mid-write");
     std::future::pending::<()>().await;

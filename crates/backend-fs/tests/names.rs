@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::Command;
 
 use common::{Place, child, child_of, create_only, is_root, names, pattern, read_all};
-use writer_core::{ByteRange, ErrorKind, ObjectStore, ObjectWriter};
+use writer_core::{ByteRange, ErrorKind, ObjectStore};
 
 #[tokio::test]
 async fn a_uri_is_taken_literally() {

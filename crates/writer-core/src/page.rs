@@ -1,5 +1,7 @@
 //! Memory that a budget has admitted, on its way from being filled to being shared.
 
+use std::fmt;
+
 use crate::Segment;
 
 /// A buffer that is filled from the front and handed on in pieces, without a copy.
@@ -24,4 +26,12 @@ pub trait Page: Send {
     ///
     /// If `filled` is more than [`spare_len`](Page::spare_len).
     fn split(&mut self, filled: usize) -> Segment;
+}
+
+impl fmt::Debug for dyn Page + '_ {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Page")
+            .field("spare_len", &self.spare_len())
+            .finish_non_exhaustive()
+    }
 }

@@ -1,5 +1,7 @@
 //! The trait that opens writers, and looks at what they wrote.
 
+use std::fmt;
+
 use crate::{BoxFuture, ObjectMetadata, ObjectWriter, Result, Segment, WriterOptions};
 
 /// Which bytes of an object to read.
@@ -221,6 +223,20 @@ pub trait ObjectLister: Send {
     where
         'life0: 'async_trait,
         Self: 'async_trait;
+}
+
+impl fmt::Debug for dyn ObjectReader + '_ {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ObjectReader")
+            .field("metadata", self.metadata())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for dyn ObjectLister + '_ {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ObjectLister").finish_non_exhaustive()
+    }
 }
 
 #[cfg(test)]

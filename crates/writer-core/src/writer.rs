@@ -1,5 +1,6 @@
 //! The trait that a producer writes to.
 
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 
@@ -116,4 +117,12 @@ pub trait ObjectWriter: Send {
     fn cancel<'async_trait>(self: Box<Self>) -> BoxFuture<'async_trait, Result<()>>
     where
         Self: 'async_trait;
+}
+
+impl fmt::Debug for dyn ObjectWriter + '_ {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ObjectWriter")
+            .field("bytes_written", &self.bytes_written())
+            .finish_non_exhaustive()
+    }
 }
