@@ -36,7 +36,6 @@
 
 #![forbid(unsafe_code)]
 
-mod cleanup;
 mod config;
 mod copy;
 mod directory;

@@ -17,7 +17,6 @@ use writer_core::{
 };
 use writer_tokio::{MemoryBudget, open_writer};
 
-use crate::cleanup::CleanUps;
 use crate::config::Config;
 use crate::directory::{self, Directories};
 use crate::error;
@@ -29,6 +28,7 @@ use crate::staging::Staging;
 use crate::target::{self, Target};
 use crate::worker::{Task, Worker};
 use crate::writer::FileSystemStreamingWriter;
+use writer_tokio::CleanUps;
 
 /// A store whose objects are the regular files of the machine.
 ///

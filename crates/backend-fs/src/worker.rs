@@ -19,12 +19,12 @@ use tracing::Span;
 use writer_core::{Condition, Crc64Nvme, Error, ErrorKind, ObjectMetadata, Result, Segment};
 use writer_tokio::{LeavingPart, MemoryBudget};
 
-use crate::cleanup::{CleanUp, CleanUps};
 use crate::copy::{Copier, Copy, Snapshot};
 use crate::directory::Directories;
 use crate::error;
 use crate::metadata::{Attributes, describe};
 use crate::staging::{Staging, Trace};
+use writer_tokio::{CleanUp, CleanUps};
 
 /// Most segments of one `pwritev`; see `IOV_MAX` in `limits.h`.
 const IOV_MAX: usize = 1_024;

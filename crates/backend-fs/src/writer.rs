@@ -13,11 +13,11 @@ use writer_core::{
 };
 use writer_tokio::{Intake, LeavingPart, MemoryBudget, PartSink};
 
-use crate::cleanup::CleanUps;
 use crate::config::Config;
 use crate::copy::{Copy, Snapshot};
 use crate::error;
 use crate::worker::{Discard, Job, Worker};
+use writer_tokio::CleanUps;
 
 /// Writes one object to a staging file, which takes the object's place in `finish`.
 ///

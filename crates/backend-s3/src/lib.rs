@@ -27,7 +27,6 @@
 
 mod api;
 mod body;
-mod cleanup;
 mod config;
 mod connect;
 mod digest;

@@ -2,15 +2,15 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::Instrument;
 use writer_core::{Crc64Nvme, Error, ErrorKind, Page, PartPlan, Result, Segment, WriterOptions};
-use writer_tokio::{Intake, LeavingPart, PartSink};
+use writer_tokio::{CleanUps, Intake, LeavingPart, PartSink, Sources};
 
-use crate::cleanup::Cleanups;
 use crate::location::Location;
 use crate::store::S3ObjectStore;
 use crate::upload::{self, Command, Context, Receipt};
@@ -157,7 +157,7 @@ impl StreamingMultipartSink {
                 uri: context.api.location.uri(),
                 context,
                 runtime,
-                cleanups: store.cleanups().clone(),
+                cleanups: Arc::clone(store.cleanups()),
                 upload: None,
                 held: VecDeque::new(),
                 auto_flush: config.auto_flush,
@@ -319,7 +319,7 @@ struct Outbox {
     uri: String,
     context: Context,
     runtime: Handle,
-    cleanups: Cleanups,
+    cleanups: Arc<CleanUps>,
     /// The upload's task, from when there is something for it to do.
     upload: Option<Line>,
     held: VecDeque<LeavingPart>,
@@ -358,7 +358,7 @@ impl Outbox {
         }
     }
 
-    async fn finish(&mut self, sources: writer_tokio::Sources) -> Result<Receipt> {
+    async fn finish(&mut self, sources: Sources) -> Result<Receipt> {
         let (reply, answer) = oneshot::channel();
         self.send(Command::Finish(sources, reply));
         answer.await.unwrap_or_else(|_| Err(shut_down()))

@@ -10,10 +10,9 @@ use writer_core::{
     ByteRange, Error, ErrorKind, ObjectLister, ObjectMetadata, ObjectReader, ObjectStore,
     ObjectWriter, PartLimits, Result, Segment, WriterOptions,
 };
-use writer_tokio::{MemoryBudget, open_writer};
+use writer_tokio::{CleanUps, MemoryBudget, open_writer};
 
 use crate::api::Api;
-use crate::cleanup::Cleanups;
 use crate::config::{PayloadSigning, S3Config};
 use crate::connect::{connect, tuned};
 use crate::digest::Hasher;
@@ -38,7 +37,7 @@ struct Inner {
     client: Client,
     budget: MemoryBudget,
     hasher: Hasher,
-    cleanups: Cleanups,
+    cleanups: Arc<CleanUps>,
     part_limits: PartLimits,
     retry: RetryPolicy,
     stall_timeout: Duration,
@@ -88,7 +87,7 @@ impl S3ObjectStore {
             client,
             budget,
             hasher: Hasher::default(),
-            cleanups: Cleanups::default(),
+            cleanups: Arc::default(),
             part_limits: config.part_limits.unwrap_or(PartLimits::S3),
             retry: config.retry,
             stall_timeout: config.stall_timeout.unwrap_or(STALL_TIMEOUT),
@@ -110,7 +109,7 @@ impl S3ObjectStore {
         self.0.part_limits
     }
 
-    pub(crate) fn cleanups(&self) -> &Cleanups {
+    pub(crate) fn cleanups(&self) -> &Arc<CleanUps> {
         &self.0.cleanups
     }
 

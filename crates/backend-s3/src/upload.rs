@@ -17,10 +17,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinError, JoinSet};
 use tracing::{Instrument, debug, debug_span, warn};
 use writer_core::{Crc64Nvme, Error, ErrorKind, IfExists, Result, WriterOptions};
-use writer_tokio::{LeavingPart, Sources};
+use writer_tokio::{CleanUp, LeavingPart, Sources};
 
 use crate::api::{Api, Stored, StoredPart};
-use crate::cleanup::Cleanup;
 use crate::digest::{Hasher, PartDigest, Wanted, combine};
 use crate::retry::RetryPolicy;
 
@@ -52,7 +51,7 @@ pub(crate) enum Command {
     Fail(Error),
     Cancel(oneshot::Sender<Result<()>>),
     /// The writer was dropped; `close` waits for the guard.
-    Abandon(Cleanup),
+    Abandon(CleanUp),
 }
 
 /// What the service confirmed.
@@ -348,7 +347,7 @@ impl Upload {
         self.context.abort(&upload_id).await
     }
 
-    async fn on_writer_gone(&mut self, cleanup: Option<&Cleanup>) {
+    async fn on_writer_gone(&mut self, cleanup: Option<&CleanUp>) {
         if self.ended {
             return;
         }
@@ -360,7 +359,7 @@ impl Upload {
         if let Err(error) = self.stop().await {
             warn!(%error, "the dropped upload could not be aborted");
             if let Some(cleanup) = cleanup {
-                cleanup.failed(error);
+                cleanup.failed(&error);
             }
         }
     }
@@ -378,28 +377,38 @@ struct PartTask {
 impl PartTask {
     async fn run(mut self) -> Result<StoredPart> {
         let number = self.part.part().number();
-        self.send().await.map_err(|error| error.with_part(number))
+        // Hashed while Create is on its way.
+        let digest = self
+            .digest()
+            .await
+            .map_err(|error| error.with_part(number))?;
+        let upload_id = upload_id(&mut self.created).await?;
+        let sent = self.send(&upload_id, digest).await;
+        sent.map_err(|error| error.with_part(number))
     }
 
-    async fn send(&mut self) -> Result<StoredPart> {
+    async fn digest(&self) -> Result<PartDigest> {
+        let sign = self.context.sign || self.silent.load(Ordering::Relaxed);
+        let wanted = self.context.wanted(sign);
+        self.context.hasher.digest(self.part.part(), wanted).await
+    }
+
+    async fn send(&self, upload_id: &str, mut digest: PartDigest) -> Result<StoredPart> {
         let context = &self.context;
         let part = self.part.part();
         loop {
-            let sign = context.sign || self.silent.load(Ordering::Relaxed);
-            // Hashed while Create is on its way.
-            let digest = context.hasher.digest(part, context.wanted(sign)).await?;
-            let upload_id = upload_id(&mut self.created).await?;
             let stored = context
                 .retry
                 .run(|attempt| {
                     count_retry(&self.retries, attempt);
-                    context.api.upload_part(&upload_id, part, &digest)
+                    context.api.upload_part(upload_id, part, &digest)
                 })
                 .await?;
             match context.verify(&stored, &digest) {
                 Verdict::Stored => {}
                 Verdict::Unverified => {
                     self.silent.store(true, Ordering::Relaxed);
+                    digest = self.digest().await?;
                     continue;
                 }
                 Verdict::Damaged(error) => return Err(error),

@@ -11,11 +11,11 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc as std_mpsc};
 use std::thread;
-use std::time::SystemTime;
 
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use writer_core::{Error, ErrorKind, ObjectWriter, Page, Result, Segment, split_scheme};
+use writer_tokio::Sources;
 
 /// Pages that the reading thread has at once: one is filled while another is handed over.
 ///
@@ -89,19 +89,15 @@ impl Source {
         let (file, metadata, position) = opened.map_err(|error| self.error(error))?;
         self.refuse_folder(&metadata)?;
         // Files of /proc say that they are empty, and are not.
-        let content = if metadata.is_file() && metadata.len() > 0 {
-            Content::File {
-                range: position..metadata.len(),
-                stamp: Stamp::of(&metadata),
-                file: Arc::new(file),
-            }
+        let regular = metadata.is_file() && metadata.len() > 0;
+        let name = self.to_string();
+        let content = if regular {
+            let whole = SourceFile::new(file, position..metadata.len());
+            Content::File(whole.map_err(|error| error.with_uri(&name))?)
         } else {
             Content::Stream(file)
         };
-        Ok(Input {
-            name: self.to_string(),
-            content,
-        })
+        Ok(Input { name, content })
     }
 
     fn open_file(&self) -> io::Result<(File, Metadata, u64)> {
@@ -149,11 +145,7 @@ pub(crate) struct Input {
 
 enum Content {
     /// A regular file, which is sent from where it is.
-    File {
-        file: Arc<File>,
-        range: Range<u64>,
-        stamp: Stamp,
-    },
+    File(SourceFile),
     /// A pipe, a terminal, a device: read once, in order.
     Stream(File),
 }
@@ -162,7 +154,7 @@ impl Input {
     /// How many bytes there are, if that is known.
     pub(crate) fn size(&self) -> Option<u64> {
         match &self.content {
-            Content::File { range, .. } => Some(range.end.saturating_sub(range.start)),
+            Content::File(file) => Some(file.segment.len()),
             Content::Stream(_) => None,
         }
     }
@@ -178,11 +170,9 @@ impl Input {
     /// Leaves `writer` with a part of the bytes, fit to be cancelled.
     pub(crate) async fn feed(self, writer: &mut dyn ObjectWriter) -> Result<()> {
         match self.content {
-            Content::File { file, range, stamp } => {
-                writer
-                    .write_owned(Segment::file(Arc::clone(&file), range))
-                    .await?;
-                stamp.check(file, &self.name).await
+            Content::File(file) => {
+                writer.write_owned(file.segment.clone()).await?;
+                file.check(&self.name).await
             }
             Content::Stream(file) => feed_stream(file, self.name, writer).await,
         }
@@ -195,51 +185,52 @@ impl Input {
     /// Those of reading, and [`ErrorKind::SourceChanged`].
     pub(crate) async fn read_all(self) -> Result<Vec<u8>> {
         let capacity = usize::try_from(self.size().unwrap_or(0)).unwrap_or(0);
-        let (file, stamp) = match self.content {
-            Content::File { file, stamp, .. } => (file, Some(stamp)),
-            Content::Stream(file) => (Arc::new(file), None),
+        let name = self.name;
+        let (stream, file) = match self.content {
+            Content::File(file) => (Arc::clone(&file.file), Some(file)),
+            Content::Stream(stream) => (Arc::new(stream), None),
         };
-        let input = Arc::clone(&file);
         let read = blocking(move || {
             let mut data = Vec::with_capacity(capacity);
-            (&*input).read_to_end(&mut data).map(|_size| data)
+            (&*stream).read_to_end(&mut data).map(|_size| data)
         });
         let data = read
             .await
-            .map_err(|error| Error::from(error).with_uri(&self.name))?;
-        if let Some(stamp) = stamp {
-            stamp.check(file, &self.name).await?;
+            .map_err(|error| Error::from(error).with_uri(&name))?;
+        if let Some(file) = file {
+            file.check(&name).await?;
         }
         Ok(data)
     }
 }
 
-/// What tells that a file was changed.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    len: u64,
-    modified: Option<SystemTime>,
+/// A regular file, and what it was like when it was opened: from then on it must not change.
+/// (A writer looks as well, but only from when it is given the segment.)
+struct SourceFile {
+    file: Arc<File>,
+    segment: Segment,
+    opened: Sources,
 }
 
-impl Stamp {
-    fn of(metadata: &Metadata) -> Self {
-        Self {
-            len: metadata.len(),
-            modified: metadata.modified().ok(),
+impl SourceFile {
+    fn new(file: File, range: Range<u64>) -> Result<Self> {
+        let file = Arc::new(file);
+        let segment = Segment::file(Arc::clone(&file), range);
+        let mut opened = Sources::default();
+        if let Segment::File(range) = &segment {
+            opened.note(range)?;
         }
+        Ok(Self {
+            file,
+            segment,
+            opened,
+        })
     }
 
-    async fn check(self, file: Arc<File>, name: &str) -> Result<()> {
-        let metadata = blocking(move || file.metadata()).await;
-        let now = Self::of(&metadata.map_err(|error| Error::from(error).with_uri(name))?);
-        if now == self {
-            return Ok(());
-        }
-        let text = format!(
-            "changed while it was read: it had {} bytes and has {}",
-            self.len, now.len
-        );
-        Err(Error::new(ErrorKind::SourceChanged, text).with_uri(name))
+    async fn check(self, name: &str) -> Result<()> {
+        let checked = spawn_blocking(move || self.opened.verify()).await;
+        let checked = checked.map_err(|error| Error::new(ErrorKind::Other, error.to_string()))?;
+        checked.map_err(|error| error.with_uri(name))
     }
 }
 
@@ -256,11 +247,9 @@ async fn feed_stream(file: File, name: String, writer: &mut dyn ObjectWriter) ->
         tokio::select! {
             biased;
             piece = filled.recv() => match piece {
-                Some(Ok(Some(segment))) => {
-                    out -= 1;
-                    writer.write_owned(segment).await?;
-                }
-                Some(Ok(None)) => return Ok(()),
+                Some(Ok(Read::Bytes(segment))) => writer.write_owned(segment).await?,
+                Some(Ok(Read::PageUsed)) => out -= 1,
+                Some(Ok(Read::End)) => return Ok(()),
                 Some(Err(error)) => return Err(Error::from(error).with_uri(name)),
                 None => return Err(Error::new(ErrorKind::Other, "the reader ended").with_uri(name)),
             },
@@ -273,33 +262,52 @@ async fn feed_stream(file: File, name: String, writer: &mut dyn ObjectWriter) ->
     }
 }
 
-type Piece = io::Result<Option<Segment>>;
+/// What the reading thread tells.
+enum Read {
+    Bytes(Segment),
+    /// A page was filled to its end.
+    PageUsed,
+    End,
+}
 
-/// Fills pages until the end of `file`, which is sent as `None`, or until nobody listens.
+/// Fills pages until the end of `file`, or until nobody listens. What was
+/// read is handed over when its page is full, or when there is nothing more to read just now: a
+/// producer that pauses does not keep back what it has written.
 fn fill_pages(
     mut file: File,
     pages: &std_mpsc::Receiver<Box<dyn Page>>,
-    filled: &mpsc::UnboundedSender<Piece>,
+    filled: &mpsc::UnboundedSender<io::Result<Read>>,
 ) {
     for mut page in pages {
-        let room = page.spare_len();
-        let (len, result) = fill(&mut file, page.spare_mut());
-        if len > 0 && filled.send(Ok(Some(page.split(len)))).is_err() {
+        while page.spare_len() > 0 {
+            let (len, read) = fill(&mut file, page.spare_mut());
+            if len > 0 && filled.send(Ok(Read::Bytes(page.split(len)))).is_err() {
+                return;
+            }
+            let end = match read {
+                Ok(Some(_more)) => continue,
+                Ok(None) => Ok(Read::End),
+                Err(error) => Err(error),
+            };
+            let _nobody_listens = filled.send(end);
             return;
         }
-        if len < room {
-            let _nobody_listens = filled.send(result.map(|()| None));
+        if filled.send(Ok(Read::PageUsed)).is_err() {
             return;
         }
     }
 }
 
-/// Reads until `room` is full, the end, or an error; says how much was read in any case.
-fn fill(file: &mut File, room: &mut [u8]) -> (usize, io::Result<()>) {
+/// More may come.
+struct More;
+
+/// Reads until `room` is full, nothing is there to be read just now, the end (`None`), or an
+/// error; says how much was read in any case.
+fn fill(file: &mut File, room: &mut [u8]) -> (usize, io::Result<Option<More>>) {
     let mut len = 0;
-    while len < room.len() {
+    while len < room.len() && (len == 0 || is_readable(file)) {
         match file.read(&mut room[len..]) {
-            Ok(0) => break,
+            Ok(0) => return (len, Ok(None)),
             Ok(n) => len += n,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -310,7 +318,15 @@ fn fill(file: &mut File, room: &mut [u8]) -> (usize, io::Result<()>) {
             Err(error) => return (len, Err(error)),
         }
     }
-    (len, Ok(()))
+    (len, Ok(Some(More)))
+}
+
+/// True if a read would not wait, as far as one can know.
+fn is_readable(file: &File) -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+    let now = Timespec::default();
+    poll(&mut [PollFd::new(file, PollFlags::IN)], Some(&now)) != Ok(0)
 }
 
 /// Waits for a pipe that some other program, which shares it, has made non-blocking.

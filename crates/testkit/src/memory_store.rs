@@ -8,8 +8,8 @@ use std::time::SystemTime;
 use async_trait::async_trait;
 use crc_fast::CrcAlgorithm;
 use writer_core::{
-    ByteRange, Condition, Crc64Nvme, Error, ErrorKind, IfExists, ObjectLister, ObjectMetadata,
-    ObjectReader, ObjectStore, ObjectWriter, Page, Result, Segment, WriterOptions,
+    ByteRange, Condition, Crc64Nvme, Error, ErrorKind, HeapPage, IfExists, ObjectLister,
+    ObjectMetadata, ObjectReader, ObjectStore, ObjectWriter, Page, Result, Segment, WriterOptions,
 };
 
 /// The largest page that [`reserve`](ObjectWriter::reserve) lends, in bytes.
@@ -266,7 +266,7 @@ impl ObjectWriter for MemoryWriter {
             let text = format!("a page of {at_least} bytes: expected up to {LARGEST_PAGE}");
             return Err(Error::new(ErrorKind::LimitExceeded, text));
         }
-        Ok(Box::new(MemoryPage(vec![0; at_least.max(4_096)])))
+        Ok(Box::new(HeapPage::new(at_least.max(4_096))))
     }
 
     fn bytes_written(&self) -> u64 {
@@ -311,23 +311,6 @@ impl ObjectWriter for MemoryWriter {
 impl Drop for MemoryWriter {
     fn drop(&mut self) {
         self.shared.state().staged.remove(&self.number);
-    }
-}
-
-struct MemoryPage(Vec<u8>);
-
-impl Page for MemoryPage {
-    fn spare_mut(&mut self) -> &mut [u8] {
-        &mut self.0
-    }
-
-    fn spare_len(&self) -> usize {
-        self.0.len()
-    }
-
-    fn split(&mut self, filled: usize) -> Segment {
-        let rest = self.0.split_off(filled);
-        std::mem::replace(&mut self.0, rest).into()
     }
 }
 

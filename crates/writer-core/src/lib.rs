@@ -57,7 +57,7 @@ pub use writer::ObjectWriter;
 
 // What a backend uses besides.
 pub use options::number_from_env;
-pub use page::Page;
+pub use page::{HeapPage, Page};
 pub use part::Part;
 pub use plan::{PartLimits, PartPlan, PartSizing};
 pub use splitter::{COPY_THRESHOLD, PartSplitter};

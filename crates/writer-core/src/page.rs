@@ -1,6 +1,7 @@
 //! Memory that a budget has admitted, on its way from being filled to being shared.
 
 use std::fmt;
+use std::mem;
 
 use crate::Segment;
 
@@ -26,6 +27,35 @@ pub trait Page: Send {
     ///
     /// If `filled` is more than [`spare_len`](Page::spare_len).
     fn split(&mut self, filled: usize) -> Segment;
+}
+
+/// A page of the heap, which no budget accounts for: for small things, and for tests.
+///
+/// What is cut from it is charged like any segment that a producer owns.
+#[derive(Clone, Debug, Default)]
+pub struct HeapPage(Vec<u8>);
+
+impl HeapPage {
+    /// A page of `len` bytes.
+    #[must_use]
+    pub fn new(len: usize) -> Self {
+        Self(vec![0; len])
+    }
+}
+
+impl Page for HeapPage {
+    fn spare_mut(&mut self) -> &mut [u8] {
+        &mut self.0
+    }
+
+    fn spare_len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn split(&mut self, filled: usize) -> Segment {
+        let rest = self.0.split_off(filled);
+        Segment::from(mem::replace(&mut self.0, rest))
+    }
 }
 
 impl fmt::Debug for dyn Page + '_ {

@@ -7,29 +7,9 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use writer_core::{
-    COPY_THRESHOLD, ErrorKind, Page, Part, PartLimits, PartPlan, PartSizing, PartSplitter, Segment,
-    WriterOptions,
+    COPY_THRESHOLD, ErrorKind, HeapPage, Part, PartLimits, PartPlan, PartSizing, PartSplitter,
+    Segment, WriterOptions,
 };
-
-/// A page without a budget behind it.
-struct HeapPage(Vec<u8>);
-
-impl Page for HeapPage {
-    fn spare_mut(&mut self) -> &mut [u8] {
-        &mut self.0
-    }
-
-    fn spare_len(&self) -> usize {
-        self.0.len()
-    }
-
-    fn split(&mut self, filled: usize) -> Segment {
-        let rest = self.0.split_off(filled);
-        let len = filled;
-        let owner = Arc::new(std::mem::replace(&mut self.0, rest));
-        Segment::admitted(owner, 0..len)
-    }
-}
 
 /// One write of a producer.
 #[derive(Clone, Debug)]
@@ -79,8 +59,7 @@ impl Run {
                     let taken = self.splitter.write(rest).unwrap();
                     rest = &rest[taken..];
                     if taken == 0 {
-                        self.splitter
-                            .supply(Box::new(HeapPage(vec![0; self.page_len])));
+                        self.splitter.supply(Box::new(HeapPage::new(self.page_len)));
                     }
                     self.drain();
                 }
@@ -90,7 +69,7 @@ impl Run {
                 let segment = Segment::from(data.clone());
                 if PartSplitter::would_copy(&segment) {
                     self.splitter
-                        .supply(Box::new(HeapPage(vec![0; len.max(self.page_len)])));
+                        .supply(Box::new(HeapPage::new(len.max(self.page_len))));
                     self.borrowed += len as u64;
                     self.model.extend(data.iter().map(|b| Byte::Copied(*b)));
                 } else if let Segment::Memory(shared) = &segment {

@@ -18,12 +18,14 @@
 //! (`#[tokio::main]` has, `Builder::enable_all` does).
 
 mod budget;
+mod cleanup;
 mod compress;
 mod intake;
 mod page;
 mod sources;
 
 pub use budget::{Account, Call, InFlight, MemoryBudget, OpenPart, PAGE_SIZE};
+pub use cleanup::{CleanUp, CleanUps};
 pub use compress::{Codec, open_writer};
 pub use intake::{Intake, LeavingPart, PartSink};
 pub use sources::Sources;

@@ -33,41 +33,21 @@ impl Stamp {
 }
 
 impl Sources {
-    /// Remembers the state of the file of `range`, the first time that it is seen.
+    /// Remembers the state of the file of `range`, the first time that it is seen. The file stays
+    /// open until this is dropped.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::SourceChanged`] if the file ends before the range does, or an I/O error.
+    /// An I/O error.
     pub fn note(&mut self, range: &FileRange) -> Result<()> {
-        if range.is_empty() {
+        let mut known = self.0.iter().rev();
+        if range.is_empty() || known.any(|source| Arc::ptr_eq(&source.file, range.file())) {
             return Ok(());
         }
-        let known = self
-            .0
-            .iter()
-            .rev()
-            .find(|source| Arc::ptr_eq(&source.file, range.file()));
-        let stamp = match known {
-            Some(source) => source.stamp,
-            None => {
-                let stamp = Stamp::of(&range.file().metadata()?);
-                self.0.push(Source {
-                    file: Arc::clone(range.file()),
-                    stamp,
-                });
-                stamp
-            }
-        };
-        let end = range.offset().saturating_add(range.len());
-        if end > stamp.len {
-            return Err(Error::new(
-                ErrorKind::SourceChanged,
-                format!(
-                    "the file has {} bytes, but its range ends at byte {end}",
-                    stamp.len
-                ),
-            ));
-        }
+        self.0.push(Source {
+            stamp: Stamp::of(&range.file().metadata()?),
+            file: Arc::clone(range.file()),
+        });
         Ok(())
     }
 

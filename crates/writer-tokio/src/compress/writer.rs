@@ -5,8 +5,8 @@ use std::mem;
 
 use async_trait::async_trait;
 use writer_core::{
-    COPY_THRESHOLD, Error, ErrorKind, ObjectMetadata, ObjectWriter, Page, Result, Segment,
-    WriterOptions,
+    COPY_THRESHOLD, Error, ErrorKind, HeapPage, ObjectMetadata, ObjectWriter, Page, Result,
+    Segment, WriterOptions,
 };
 
 use super::Codec;
@@ -311,7 +311,7 @@ impl ObjectWriter for CompressingWriter {
             }
             State::Compressing(compressor) => compressor.reserve(at_least).await,
             State::Undecided(Target::Later(..)) | State::Gone => {
-                Ok(Box::new(HeapPage(vec![0; at_least.max(COPY_THRESHOLD)])))
+                Ok(Box::new(HeapPage::new(at_least.max(COPY_THRESHOLD))))
             }
         }
     }
@@ -363,23 +363,4 @@ fn and_left(error: &Error, left: &Error) -> Error {
         both = both.with_part(part);
     }
     both
-}
-
-/// Memory of no budget, for the first bytes of an object whose inner writer is not open yet.
-/// What is cut from it is charged like any segment that a producer owns.
-struct HeapPage(Vec<u8>);
-
-impl Page for HeapPage {
-    fn spare_mut(&mut self) -> &mut [u8] {
-        &mut self.0
-    }
-
-    fn spare_len(&self) -> usize {
-        self.0.len()
-    }
-
-    fn split(&mut self, filled: usize) -> Segment {
-        let rest = self.0.split_off(filled);
-        Segment::from(mem::replace(&mut self.0, rest))
-    }
 }

@@ -1,13 +1,13 @@
-//! What is still being cleaned up, so that `close` can wait for it.
+//! What is still being cleaned up, so that a store's `close` can wait for it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 use writer_core::{Error, ErrorKind, Result};
 
-/// The clean-ups of one store.
+/// The clean-ups of one store: of writers that were dropped, or are being opened.
 #[derive(Debug, Default)]
-pub(crate) struct CleanUps {
+pub struct CleanUps {
     running: watch::Sender<usize>,
     /// What could not be removed.
     stays: Mutex<Vec<String>>,
@@ -15,7 +15,7 @@ pub(crate) struct CleanUps {
 
 impl CleanUps {
     /// Counts as one clean-up under way until it is dropped.
-    pub(crate) fn begin(self: &Arc<Self>) -> CleanUp {
+    pub fn begin(self: &Arc<Self>) -> CleanUp {
         self.running.send_modify(|running| *running += 1);
         CleanUp(Arc::clone(self))
     }
@@ -29,7 +29,7 @@ impl CleanUps {
     /// # Cancellation
     ///
     /// Safe.
-    pub(crate) async fn wait(&self) -> Result<()> {
+    pub async fn wait(&self) -> Result<()> {
         // The sender lives in `self`, so the channel can't be closed.
         let _closed = self
             .running
@@ -45,7 +45,7 @@ impl CleanUps {
     }
 
     /// Keeps what could not be removed, for `wait` to tell.
-    pub(crate) fn report(&self, error: &Error) {
+    pub fn report(&self, error: &Error) {
         self.stays().push(error.to_string());
     }
 
@@ -56,7 +56,15 @@ impl CleanUps {
 
 /// One clean-up under way.
 #[derive(Debug)]
-pub(crate) struct CleanUp(Arc<CleanUps>);
+#[must_use = "the clean-up counts as under way until this is dropped"]
+pub struct CleanUp(Arc<CleanUps>);
+
+impl CleanUp {
+    /// Keeps what could not be removed, for [`CleanUps::wait`] to tell.
+    pub fn failed(&self, error: &Error) {
+        self.0.report(error);
+    }
+}
 
 impl Drop for CleanUp {
     fn drop(&mut self) {
