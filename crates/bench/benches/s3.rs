@@ -3,14 +3,14 @@
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use backend_s3::{PayloadSigning, S3Config, S3ObjectStore};
 use bench::{MIB, Producer, Source, file_of, random, write};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use testkit::server::TestServer;
 use tokio::runtime::Runtime;
-use writer_core::WriterOptions;
+use writer_core::{ObjectStore, WriterOptions};
 
 const OBJECT: usize = 128 * MIB;
 const URI: &str = "s3://bench/object";
@@ -91,9 +91,56 @@ fn streaming(c: &mut Criterion) {
     group.finish();
 }
 
+/// From the first byte that a producer writes to the first byte of a body that the server sees.
+/// Of an unknown length, that is after a whole part and the answer to Create.
+fn first_byte(c: &mut Criterion) {
+    let runtime = Runtime::new().unwrap();
+    let mut group = c.benchmark_group("first-byte");
+    for (name, latency, known) in [
+        ("known-length", 0, true),
+        ("unknown-length", 0, false),
+        ("known-length-25ms", 25, true),
+        ("unknown-length-25ms", 25, false),
+    ] {
+        let server = TestServer::builder()
+            .bucket("bench")
+            .discard(true)
+            .hashing(false)
+            .latency(Duration::from_millis(latency))
+            .start_on_threads(1)
+            .unwrap();
+        let store = runtime.block_on(S3ObjectStore::connect(config(&server)));
+        let store = store.unwrap();
+        let data = random(16 * MIB);
+        group.bench_function(name, |b| {
+            b.to_async(&runtime).iter_custom(async |rounds| {
+                let mut total = Duration::ZERO;
+                for _ in 0..rounds {
+                    server.clear_log();
+                    let mut options = WriterOptions::default();
+                    if known {
+                        options = options.with_expected_size(data.len() as u64);
+                    }
+                    let mut writer = store.create_writer(URI, Some(options)).await.unwrap();
+                    let start = Instant::now();
+                    for chunk in data.chunks(MIB) {
+                        writer.write_chunk(chunk).await.unwrap();
+                    }
+                    writer.finish().await.unwrap();
+                    let log = server.log_of("UploadPart");
+                    let first = log.iter().filter_map(|part| part.first_body_byte_at).min();
+                    total += first.unwrap() - start;
+                }
+                total
+            });
+        });
+    }
+    group.finish();
+}
+
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(10).measurement_time(Duration::from_secs(6));
-    targets = s3, streaming
+    targets = s3, streaming, first_byte
 }
 criterion_main!(benches);

@@ -1,0 +1,233 @@
+//! The binary against the in-process S3 server.
+
+#![cfg(feature = "s3")]
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::io::Write as _;
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+use common::{Folders, assert_code, assert_error, bytes, piped, run_with_input, s3_cli, stdout};
+use rustix::process::{Pid, Signal, kill_process};
+use testkit::server::TestServer;
+
+const MIB: usize = 1 << 20;
+
+fn server() -> TestServer {
+    let server = TestServer::builder().bucket("test");
+    server.start_on_threads(1).unwrap()
+}
+
+/// `s3-cli` with what it takes to reach `server`.
+fn cli(server: &TestServer) -> Command {
+    let mut command = s3_cli();
+    command
+        .env("AWS_ENDPOINT_URL", server.endpoint())
+        .env("AWS_ACCESS_KEY_ID", server.access_key())
+        .env("AWS_SECRET_ACCESS_KEY", server.secret_key())
+        .env("AWS_REGION", server.region());
+    command
+}
+
+fn eventually(what: &str, mut check: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !check() {
+        assert!(start.elapsed() < Duration::from_secs(30), "never: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn files_and_pipes_arrive_whole() {
+    let server = server();
+    let folders = Folders::new();
+    for len in [0, 1, 5 * MIB, 12 * MIB + 7] {
+        let data = bytes(len);
+        let file = folders.source("source", &data);
+        let part = "--part-size=5MiB";
+        let puts: [(&str, &[&str]); 3] = [
+            ("file", &[file.to_str().unwrap()]),
+            ("pipe", &["-"]),
+            ("buffered", &["--buffered", "-"]),
+        ];
+        for (key, source) in puts {
+            let uri = format!("s3://test/{key}");
+            let mut command = cli(&server);
+            command.args(["put", part]).args(source).arg(&uri);
+            let output = run_with_input(&mut command, &data);
+            let object = server.object(key).unwrap();
+            let e_tag = object.etag.trim_matches('"');
+            let expected = format!("Uploaded {len} bytes, ETag: {e_tag}\n");
+            assert_eq!(stdout(&output), expected);
+            assert!(object.bytes() == data, "{key} of {len} bytes");
+        }
+    }
+    assert!(server.uploads().is_empty());
+}
+
+#[test]
+fn the_destination_may_come_first() {
+    let server = server();
+    let folders = Folders::new();
+    let file = folders.source("source", b"content");
+    for verb in ["put-streaming", "put"] {
+        let uri = format!("s3://test/{verb}");
+        let output = cli(&server).args([verb, &uri]).arg(&file).output().unwrap();
+        assert_code(&output, 0);
+        assert_eq!(server.object(verb).unwrap().bytes(), "content");
+    }
+}
+
+#[test]
+fn what_was_written_can_be_looked_at() {
+    let server = server();
+    let uri = "s3://test/folder/a b%20ü";
+    let mut put = cli(&server);
+    put.args([
+        "put",
+        "--content-type=text/plain",
+        "--metadata=origin=here",
+        "-",
+        uri,
+    ]);
+    assert_code(&run_with_input(&mut put, b"content"), 0);
+
+    let run = |arguments: &[&str]| stdout(&cli(&server).args(arguments).output().unwrap());
+    assert_eq!(run(&["cat", uri]), "content");
+    assert_eq!(run(&["cat", "--range=1-3", uri]), "ont");
+    let stat = run(&["stat", uri]);
+    for text in ["7", "text/plain", "origin", "here"] {
+        assert!(stat.contains(text), "no {text} in: {stat}");
+    }
+    assert!(run(&["ls", "s3://test/folder/"]).contains(uri));
+    run(&["rm", uri]);
+    let output = cli(&server).args(["stat", uri]).output().unwrap();
+    assert_error(&output, 3, &[uri]);
+}
+
+#[test]
+fn a_pausing_pipe_keeps_no_full_part_back() {
+    let server = server();
+    let mut command = cli(&server);
+    let mut child = piped(command.args(["put", "--part-size=5M", "-", "s3://test/key"]));
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(&bytes(5 * MIB + 1)).unwrap();
+    eventually("part 1 arrives while the pipe pauses", || {
+        server
+            .uploads()
+            .iter()
+            .any(|upload| upload.parts.len() == 1)
+    });
+    drop(stdin);
+    assert_code(&child.wait_with_output().unwrap(), 0);
+    assert_eq!(server.object("key").unwrap().size, 5 * MIB as u64 + 1);
+}
+
+fn send(child: &Child, signal: Signal) {
+    let pid = Pid::from_raw(child.id().try_into().unwrap()).unwrap();
+    kill_process(pid, signal).unwrap();
+}
+
+/// Stops an upload over an old object in the middle.
+fn stopped_by(signal: Signal) -> (TestServer, Option<i32>) {
+    let server = server();
+    let mut put = cli(&server);
+    assert_code(
+        &run_with_input(put.args(["put", "-", "s3://test/key"]), b"old"),
+        0,
+    );
+    let mut command = cli(&server);
+    let mut child = piped(command.args(["put", "--part-size=5M", "-", "s3://test/key"]));
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(&bytes(12 * MIB)).unwrap();
+    eventually("two parts", || {
+        server
+            .uploads()
+            .iter()
+            .any(|upload| upload.parts.len() == 2)
+    });
+    send(&child, signal);
+    let status = child.wait().unwrap();
+    assert_eq!(server.object("key").unwrap().bytes(), "old");
+    (server, status.code())
+}
+
+#[test]
+fn ctrl_c_aborts_the_upload() {
+    let (server, code) = stopped_by(Signal::INT);
+    assert_eq!(code, Some(130));
+    assert!(server.uploads().is_empty());
+}
+
+/// What nothing can prevent, and the documents say: the parts stay until they are aborted.
+#[test]
+fn a_kill_leaves_the_old_object_and_the_parts() {
+    let (server, code) = stopped_by(Signal::KILL);
+    assert_eq!(code, None);
+    assert_eq!(server.uploads().len(), 1);
+}
+
+#[test]
+fn errors_say_what_to_do() {
+    let server = server();
+    let put = |command: &mut Command, uri: &str| {
+        command.args(["put", "-", uri]);
+        run_with_input(command, b"content")
+    };
+    let output = put(&mut cli(&server), "s3://nobucket/key");
+    assert_error(&output, 3, &["NoSuchBucket", "s3://nobucket/key", "hint: "]);
+
+    let output = put(
+        cli(&server).env("AWS_SECRET_ACCESS_KEY", "wrong"),
+        "s3://test/key",
+    );
+    assert_error(&output, 4, &["SignatureDoesNotMatch", "hint: "]);
+
+    let mut nobody = cli(&server);
+    nobody
+        .env_remove("AWS_ACCESS_KEY_ID")
+        .env_remove("AWS_SECRET_ACCESS_KEY")
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .env("AWS_CONFIG_FILE", "/dev/null")
+        .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null");
+    let output = put(&mut nobody, "s3://test/key");
+    assert_error(&output, 4, &["credentials", "AWS_ACCESS_KEY_ID"]);
+
+    let output = put(
+        cli(&server).env("S3DLIO_PUT_INFLIGHT", "many"),
+        "s3://test/key",
+    );
+    assert_error(&output, 2, &["S3DLIO_PUT_INFLIGHT", "many", "1024"]);
+
+    let output = put(&mut cli(&server), "s3://test/");
+    assert_code(&output, 2);
+    assert!(server.keys().is_empty());
+}
+
+#[test]
+fn create_only_refuses_to_replace() {
+    let server = server();
+    let put = |data: &[u8]| {
+        let mut command = cli(&server);
+        command.args(["put", "--if-none-match", "-", "s3://test/key"]);
+        run_with_input(&mut command, data)
+    };
+    assert_code(&put(b"first"), 0);
+    assert_error(&put(b"second"), 5, &["exists already", "--if-none-match"]);
+    assert_eq!(server.object("key").unwrap().bytes(), "first");
+}
+
+#[test]
+fn no_secret_is_logged_at_any_level() {
+    let server = server();
+    let mut command = cli(&server);
+    command.args(["-vvv", "put", "-", "s3://test/key"]);
+    command.env("RUST_LOG", "trace");
+    let output = run_with_input(&mut command, &bytes(100));
+    assert_code(&output, 0);
+    let log = common::stderr(&output);
+    assert!(log.contains("s3://test/key"), "the log is on");
+    assert!(!log.contains(server.secret_key()), "{log}");
+}
