@@ -1,8 +1,11 @@
 //! Runs the conformance suite on a service that the AWS environment variables describe.
 //!
 //! ```text
-//! cargo run -p backend-s3 --example conformance -- s3://BUCKET/PREFIX/ [--conditions-ignored]
+//! cargo run -p backend-s3 --example conformance -- s3://BUCKET/PREFIX/ [FLAG...]
 //! ```
+//!
+//! `--conditions-ignored` says that the service ignores conditions, `--one-upload-wins` that it
+//! drops an upload when another of the same object completes.
 //!
 //! Makes and removes objects below the prefix, and sends some hundreds of MiB. What is left over
 //! is looked for with ListMultipartUploads.
@@ -19,7 +22,7 @@ use backend_s3::{S3Config, S3ObjectStore};
 use testkit::conformance::{Profile, Subject, attempt};
 use writer_core::split_scheme;
 
-const MEMORY: u64 = 64 << 20;
+const MEMORY: u64 = 256 << 20;
 const PART: u64 = 5 << 20;
 
 #[tokio::main]
@@ -27,16 +30,21 @@ async fn main() -> writer_core::Result<ExitCode> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let prefix = arguments.first().filter(|uri| uri.ends_with('/'));
     let Some((prefix, look)) = prefix.zip(prefix.and_then(|uri| Look::of(uri))) else {
-        println!("usage: conformance s3://BUCKET/PREFIX/ [--conditions-ignored]");
+        println!(
+            "usage: conformance s3://BUCKET/PREFIX/ [--conditions-ignored] [--one-upload-wins]"
+        );
         return Ok(ExitCode::from(2));
     };
-    let enforced = !arguments.iter().any(|flag| flag == "--conditions-ignored");
+    let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
+    let profile = Profile::default()
+        .with_create_only(!has("--conditions-ignored"))
+        .with_concurrent_uploads(!has("--one-upload-wins"));
     let store = S3ObjectStore::connect(S3Config::default().with_memory(MEMORY)).await?;
     let look = Arc::new(look.connected().await);
     let leftovers = Arc::clone(&look);
     let subject = Subject::new(Arc::new(store), prefix.clone(), PART)
         .with_memory_budget(MEMORY)
-        .with_profile(Profile::default().with_create_only(enforced))
+        .with_profile(profile)
         .with_leftovers(move || {
             let look = Arc::clone(&leftovers);
             async move {

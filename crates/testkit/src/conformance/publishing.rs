@@ -100,7 +100,14 @@ pub(crate) async fn writers_of_one_object(context: &Context<'_>) -> Checked {
             }
         }
         let (one, other) = tokio::join!(one.finish(), other.finish());
-        for (receipt, data) in [(one?, &data[0]), (other?, &data[1])] {
+        let mut outcomes = vec![(one, &data[0]), (other, &data[1])];
+        if !context.profile().concurrent_uploads {
+            // The one that the service dropped may fail, but not both.
+            let failed = outcomes.iter().position(|(outcome, _)| outcome.is_err());
+            failed.map(|loser| outcomes.swap_remove(loser));
+        }
+        for (receipt, data) in outcomes {
+            let receipt = receipt?;
             let crc = super::context::crc(data);
             ensure!(
                 receipt.size == data.len() as u64 && receipt.checksum.is_none_or(|c| c == crc),

@@ -26,6 +26,9 @@ pub struct Profile {
     pub content_type: bool,
     /// The receipt carries the CRC64NVME of the whole object.
     pub checksum: bool,
+    /// An upload stays while another of the same object is published. (Garage drops it, and its
+    /// writer's `finish` fails.)
+    pub concurrent_uploads: bool,
 }
 
 impl Default for Profile {
@@ -35,6 +38,7 @@ impl Default for Profile {
             user_metadata: true,
             content_type: true,
             checksum: true,
+            concurrent_uploads: true,
         }
     }
 }
@@ -58,6 +62,13 @@ impl Profile {
     #[must_use]
     pub fn with_content_type(mut self, kept: bool) -> Self {
         self.content_type = kept;
+        self
+    }
+
+    /// Sets [`concurrent_uploads`](Self::concurrent_uploads).
+    #[must_use]
+    pub fn with_concurrent_uploads(mut self, kept: bool) -> Self {
+        self.concurrent_uploads = kept;
         self
     }
 
