@@ -8,22 +8,9 @@ import tempfile
 
 import boto3
 
+import dev_s3
+
 MIB = 1 << 20
-
-
-def start_server(program):
-    """The development server, and the variables that it says to export."""
-    command = [program, "--port", "0", "--bucket", "demo"]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    variables = {}
-    for line in server.stdout:
-        words = line.split()
-        if words[:1] == ["export"]:
-            name, value = words[1].split("=", 1)
-            variables[name] = value.strip("'\"")
-        if "AWS_ENDPOINT_URL" in variables and not words:
-            break
-    return server, variables
 
 
 def check(cli, s3, folder, size):
@@ -46,7 +33,7 @@ def check(cli, s3, folder, size):
 
 def main():
     cli, server_program = sys.argv[1:]
-    server, variables = start_server(server_program)
+    server, variables = dev_s3.start(server_program)
     try:
         os.environ.update(variables)
         s3 = boto3.client("s3")

@@ -24,7 +24,7 @@ impl Lister {
     ///
     /// # Errors
     ///
-    /// `NotFound` if the directory that the prefix lies in does not exist.
+    /// If the directory that the prefix lies in is there and can't be read.
     pub(crate) fn open(prefix: &str) -> Result<Self> {
         let walk = Walk::open(prefix).map_err(|error| error.with_uri(prefix))?;
         Ok(Self {

@@ -126,17 +126,24 @@ impl Staging {
             .file
             .metadata()
             .map_err(|source| failed("can't look at the staging file", source))?;
+        let mut mode = replaced.mode;
         if (own.uid(), own.gid()) != (replaced.owner, replaced.group) {
             let owner = Some(Uid::from_raw(replaced.owner));
             let group = Some(Gid::from_raw(replaced.group));
-            if let Err(error) = rustix::fs::fchown(&self.file, owner, group) {
-                tracing::debug!(%error, "the replaced file's owner is not kept");
+            let both = rustix::fs::fchown(&self.file, owner, group);
+            // Who may not give a file away may still give it to a group of their own.
+            if both.is_err() && rustix::fs::fchown(&self.file, None, group).is_err() {
+                tracing::debug!("the replaced file's owner and group are not kept");
+                // What its group was allowed, another group is not.
+                if own.gid() != replaced.group {
+                    mode &= 0o707;
+                }
             }
         }
-        if own.mode() & 0o777 != replaced.mode {
-            rustix::fs::fchmod(&self.file, Mode::from_raw_mode(replaced.mode)).map_err(
-                |source| failed("can't set the mode of the staging file", source.into()),
-            )?;
+        if own.mode() & 0o777 != mode {
+            rustix::fs::fchmod(&self.file, Mode::from_raw_mode(mode)).map_err(|source| {
+                failed("can't set the mode of the staging file", source.into())
+            })?;
         }
         Ok(())
     }
@@ -207,14 +214,18 @@ impl Trace {
     pub(crate) fn remove(&self) -> Result<()> {
         let mut state = self.lock();
         state.ended = true;
-        let named = state.named.take();
-        let removed = named.map_or(Ok(()), |named| match fs::remove_file(&named) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                let what = format!("can't remove the staging file {}", named.display());
-                Err(error::io(what, error))
-            }
-            _ => Ok(()),
-        });
+        let removed = match state.named.take() {
+            Some(named) => match fs::remove_file(&named) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    let what = format!("can't remove the staging file {}", named.display());
+                    // Another call tries, and tells, again.
+                    state.named = Some(named);
+                    Err(error::io(what, error))
+                }
+                _ => Ok(()),
+            },
+            None => Ok(()),
+        };
         for directory in std::mem::take(&mut state.made).iter().rev() {
             // Not empty: someone else writes there, and it is theirs now.
             if fs::remove_dir(directory).is_err() {

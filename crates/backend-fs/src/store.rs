@@ -219,11 +219,13 @@ impl FileSystemObjectStore {
     ) -> Result<Box<dyn ObjectWriter>> {
         let options = options.map_or_else(WriterOptions::from_env, Ok)?;
         path::check_object(&path)?;
-        let name = path.to_string_lossy().into_owned();
         // Where compression and a known size come together, the file is opened with the first
-        // bytes, on the task that writes: the one case in which a few system calls are made there.
-        open_writer(&name, options, move |options| {
-            let writer = self.open_uncompressed(runtime, &uri, &path, &options)?;
+        // bytes: it must be the same file if the working directory has changed by then.
+        let absolute = std::path::absolute(&path)
+            .map_err(|source| error::io("can't tell the working directory", source))?;
+        let named = uri.clone();
+        open_writer(&uri, options, move |options| {
+            let writer = self.open_uncompressed(runtime, &named, &absolute, &options)?;
             Ok(Box::new(writer))
         })
     }

@@ -159,7 +159,8 @@ impl PartSink for Sink {
         }
     }
 
-    fn accept(&mut self, leaving: LeavingPart) {
+    fn accept(&mut self, mut leaving: LeavingPart) {
+        leaving.begin();
         self.parts += 1;
         let part = leaving.part();
         let mut copies = Vec::new();

@@ -1,6 +1,5 @@
 //! From a configuration to a client.
 
-use std::env;
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -9,6 +8,7 @@ use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{Builder, RequestChecksumCalculation, StalledStreamProtectionConfig};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_types::service_config::ServiceConfigKey;
 
 use crate::config::S3Config;
 
@@ -71,11 +71,21 @@ fn tune(builder: Builder) -> Builder {
         )
 }
 
-/// The endpoint that the SDK will use, if one is set: it looks for a service's own first.
+/// The endpoint that the SDK will use, if one is set: it looks for the service's own, in the
+/// environment and the profile, before the one for all services.
 fn endpoint_of(config: &S3Config, shared: &SdkConfig) -> Option<String> {
+    let own = || {
+        let key = ServiceConfigKey::builder()
+            .service_id("S3")
+            .env("AWS_ENDPOINT_URL")
+            .profile("endpoint_url")
+            .build()
+            .ok()?;
+        shared.service_config()?.load_config(key)
+    };
     config
         .endpoint_url
         .clone()
-        .or_else(|| env::var("AWS_ENDPOINT_URL_S3").ok())
+        .or_else(own)
         .or_else(|| shared.endpoint_url().map(str::to_owned))
 }

@@ -21,11 +21,9 @@ where
         SdkError::DispatchFailure(failure) => match own_error(failure.as_connector_error()) {
             // Our body refused to go on: its reason is the reason.
             Some(own) => own,
-            None if failure.is_io() || failure.is_timeout() => {
-                let text = format!(
-                    "{operation}: no connection to the service: {}",
-                    causes(&error)
-                );
+            // A connection that is closed before the answer is "other", and passes.
+            None if failure.is_io() || failure.is_timeout() || failure.as_other().is_some() => {
+                let text = format!("{operation}: the connection failed: {}", causes(&error));
                 Error::new(ErrorKind::Unavailable, text).with_retryable(true)
             }
             None => local(operation, &error),
@@ -60,27 +58,21 @@ fn from_service(operation: &str, status: u16, error: &impl ProvideErrorMetadata)
         ("NotImplemented" | "MethodNotAllowed", _) | (_, 405 | 501) => ErrorKind::Unsupported,
         ("SlowDown" | "RequestTimeout" | "InternalError" | "ServiceUnavailable", _)
         | ("OperationAborted" | "ConditionalRequestConflict" | "IncompleteBody", _)
-        | ("RequestTimeTooSkewed" | "ThrottlingException" | "TooManyRequests", _) => {
-            ErrorKind::Unavailable
-        }
+        | ("ThrottlingException" | "TooManyRequests", _) => ErrorKind::Unavailable,
         (_, 408 | 429 | 500 | 502..=599) => ErrorKind::Unavailable,
-        (_, 401 | 403) => ErrorKind::AccessDenied,
+        ("ExpiredToken" | "InvalidToken" | "AuthorizationHeaderMalformed", _) | (_, 401 | 403) => {
+            ErrorKind::AccessDenied
+        }
         (_, 404) => ErrorKind::NotFound,
         (_, 400..=499) => ErrorKind::InvalidInput,
         _ => ErrorKind::Other,
     };
-    // A body that was damaged on its way is sent again; a clock does not mend itself.
+    // A body that was damaged on its way is sent again. After a conflict of conditions, the
+    // upload as a whole must begin again.
     let retryable = match kind {
-        ErrorKind::Unavailable => {
-            !matches!(code, "RequestTimeTooSkewed" | "ConditionalRequestConflict")
-        }
+        ErrorKind::Unavailable => code != "ConditionalRequestConflict",
         ErrorKind::ChecksumMismatch => true,
         _ => false,
-    };
-    let kind = if code == "RequestTimeTooSkewed" {
-        ErrorKind::AccessDenied
-    } else {
-        kind
     };
     let name = if code.is_empty() { "no code" } else { code };
     let text = match error.message() {

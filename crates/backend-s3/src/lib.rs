@@ -29,6 +29,7 @@ mod api;
 mod body;
 mod config;
 mod connect;
+mod context;
 mod digest;
 mod error;
 mod lister;

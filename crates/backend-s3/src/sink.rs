@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,11 +10,12 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::Instrument;
 use writer_core::{Crc64Nvme, Error, ErrorKind, Page, PartPlan, Result, Segment, WriterOptions};
-use writer_tokio::{CleanUps, Intake, LeavingPart, PartSink, Sources};
+use writer_tokio::{CleanUps, Intake, LeavingPart, PAGE_SIZE, PartSink, Sources};
 
+use crate::context::Context;
 use crate::location::Location;
 use crate::store::S3ObjectStore;
-use crate::upload::{self, Command, Context, Receipt};
+use crate::upload::{self, Command, Receipt};
 
 /// How a multipart upload behaves: what [`WriterOptions`] say, and when parts leave and stay.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,7 +71,8 @@ pub struct MultipartCompleteInfo {
     pub e_tag: Option<String>,
     /// The object's version, on a bucket that keeps versions.
     pub version_id: Option<String>,
-    /// CRC64NVME of the whole object, as the service confirmed it; `None` with checksums off.
+    /// CRC64NVME of the whole object, which the service has checked as a whole or part by part;
+    /// `None` with checksums off.
     pub checksum: Option<Crc64Nvme>,
     /// Size in bytes.
     pub total_bytes: u64,
@@ -102,6 +105,8 @@ pub struct MultipartCompleteInfo {
 pub struct StreamingMultipartSink {
     intake: Intake,
     outbox: Outbox,
+    /// Files stay open until the upload has ended: a change of any of them must be noticed.
+    sources: Sources,
     started: Instant,
 }
 
@@ -153,6 +158,7 @@ impl StreamingMultipartSink {
         let context = store.upload_context(location, config.writer, config.abort_on_drop);
         Ok(Self {
             intake: Intake::new(plan, budget, set_aside),
+            sources: Sources::default(),
             outbox: Outbox {
                 uri: context.api.location.uri(),
                 context,
@@ -179,7 +185,8 @@ impl StreamingMultipartSink {
     ///
     /// Not safe, but noticed: see [`ObjectWriter`](writer_core::ObjectWriter::write_chunk).
     pub async fn write(&mut self, chunk: &[u8]) -> Result<()> {
-        self.make_room(chunk.len() as u64)?;
+        let copied = (chunk.len() as u64).saturating_sub(self.intake.spare_len());
+        self.make_room(copied)?;
         let written = self.intake.write_chunk(&mut self.outbox, chunk).await;
         self.named(written)
     }
@@ -195,6 +202,10 @@ impl StreamingMultipartSink {
     /// Safe: the segment is taken before the first wait.
     pub async fn write_owned(&mut self, segment: Segment) -> Result<()> {
         self.make_room(segment.charge())?;
+        if let Segment::File(range) = &segment {
+            let noted = self.sources.note(range);
+            self.named(noted)?;
+        }
         let written = self.intake.write_owned(&mut self.outbox, segment).await;
         self.named(written)
     }
@@ -209,7 +220,7 @@ impl StreamingMultipartSink {
     ///
     /// Safe.
     pub async fn reserve(&mut self, at_least: usize) -> Result<Box<dyn Page>> {
-        self.make_room(at_least as u64)?;
+        self.make_room(at_least.max(PAGE_SIZE) as u64)?;
         let page = self.intake.reserve(&mut self.outbox, at_least).await;
         self.named(page)
     }
@@ -247,15 +258,15 @@ impl StreamingMultipartSink {
     ///
     /// A call that is dropped aborts, unless the last request is on its way already.
     pub async fn finish(mut self) -> Result<MultipartCompleteInfo> {
-        let sources = match self.intake.finish(&mut self.outbox) {
-            Ok(sources) => sources,
-            Err(error) => {
-                // Whatever the abort says, the first error is the one to report.
-                let _ = self.outbox.cancel().await;
-                return self.named(Err(error));
-            }
-        };
+        if let Err(error) = self.intake.finish(&mut self.outbox) {
+            let error = match self.outbox.cancel().await {
+                Ok(()) => error,
+                Err(left) => error.with_note(left.message()),
+            };
+            return self.named(Err(error));
+        }
         self.outbox.release();
+        let sources = mem::take(&mut self.sources);
         let receipt = self.outbox.finish(sources).await;
         let receipt = self.named(receipt)?;
         Ok(MultipartCompleteInfo {
@@ -352,9 +363,17 @@ impl Outbox {
         let _ = self.line().commands.send(command);
     }
 
+    /// Sends a part on its way. What is the whole object waits for `finish`.
+    fn send_part(&mut self, mut part: LeavingPart) {
+        if !part.part().is_whole() {
+            part.begin();
+        }
+        self.send(Command::Part(part));
+    }
+
     fn release(&mut self) {
         while let Some(part) = self.held.pop_front() {
-            self.send(Command::Part(part));
+            self.send_part(part);
         }
     }
 
@@ -384,7 +403,7 @@ impl PartSink for Outbox {
 
     fn accept(&mut self, part: LeavingPart) {
         if self.auto_flush {
-            self.send(Command::Part(part));
+            self.send_part(part);
         } else {
             self.held.push_back(part);
         }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -15,6 +16,7 @@ use writer_tokio::{CleanUps, MemoryBudget, open_writer};
 use crate::api::Api;
 use crate::config::{PayloadSigning, S3Config};
 use crate::connect::{connect, tuned};
+use crate::context::Context;
 use crate::digest::Hasher;
 use crate::error::from_sdk;
 use crate::lister::S3Lister;
@@ -22,7 +24,6 @@ use crate::location::Location;
 use crate::reader::S3Reader;
 use crate::retry::RetryPolicy;
 use crate::sink::{MultipartUploadConfig, StreamingMultipartSink};
-use crate::upload::Context;
 use crate::writer::S3StreamingWriter;
 
 const STALL_TIMEOUT: Duration = Duration::from_secs(60);
@@ -42,6 +43,7 @@ struct Inner {
     retry: RetryPolicy,
     stall_timeout: Duration,
     sign: bool,
+    silent: Arc<AtomicBool>,
 }
 
 impl S3ObjectStore {
@@ -62,8 +64,8 @@ impl S3ObjectStore {
 
     /// A store on the SDK's `client`; of `config`, only what does not make a client is used.
     ///
-    /// The client's retries, stalled-stream protection and checksums are replaced by this
-    /// crate's. As the client does not tell, [`PayloadSigning::Auto`] signs unless
+    /// The client's retries, time-outs, stalled-stream protection and checksums are replaced by
+    /// this crate's. As the client does not tell, [`PayloadSigning::Auto`] signs unless
     /// `config.endpoint_url` is an `https://` URL.
     ///
     /// # Errors
@@ -96,6 +98,7 @@ impl S3ObjectStore {
                 PayloadSigning::Always => true,
                 PayloadSigning::Never => false,
             },
+            silent: Arc::default(),
         })))
     }
 
@@ -126,6 +129,7 @@ impl S3ObjectStore {
             retry: self.0.retry,
             hasher: self.0.hasher.clone(),
             sign: self.0.sign,
+            silent: Arc::clone(&self.0.silent),
             abort_on_drop,
         }
     }
@@ -140,12 +144,11 @@ impl S3ObjectStore {
 
     fn writer(&self, uri: &str, options: WriterOptions) -> Result<Box<dyn ObjectWriter>> {
         let location = Location::object(uri)?;
-        let (store, uri) = (self.clone(), uri.to_owned());
-        let key = location.key.clone();
-        open_writer(&key, options, move |options| {
+        let (store, named) = (self.clone(), uri.to_owned());
+        open_writer(uri, options, move |options| {
             let config = MultipartUploadConfig::from(options);
             let sink = StreamingMultipartSink::at(&store, location, config)?;
-            Ok(Box::new(S3StreamingWriter::new(uri, sink)))
+            Ok(Box::new(S3StreamingWriter::new(named, sink)))
         })
     }
 }

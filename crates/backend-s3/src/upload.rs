@@ -11,34 +11,16 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinError, JoinSet};
 use tracing::{Instrument, debug, debug_span, warn};
-use writer_core::{Crc64Nvme, Error, ErrorKind, IfExists, Result, WriterOptions};
+use writer_core::{Crc64Nvme, Error, ErrorKind, IfExists, Result};
 use writer_tokio::{CleanUp, LeavingPart, Sources};
 
-use crate::api::{Api, Stored, StoredPart};
-use crate::digest::{Hasher, PartDigest, Wanted, combine};
-use crate::retry::RetryPolicy;
-
-/// An abort is repeated this often while parts that were on their way keep arriving: "it might
-/// be necessary to abort a given multipart upload multiple times"
-/// (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_AbortMultipartUpload.html>).
-const ABORTS: u32 = 5;
-
-/// What an upload needs to know of its store and its object.
-#[derive(Clone, Debug)]
-pub(crate) struct Context {
-    pub(crate) api: Api,
-    pub(crate) options: Arc<WriterOptions>,
-    pub(crate) retry: RetryPolicy,
-    pub(crate) hasher: Hasher,
-    /// Payloads are signed, by configuration.
-    pub(crate) sign: bool,
-    pub(crate) abort_on_drop: bool,
-}
+use crate::api::{Stored, StoredPart};
+use crate::context::{Context, Verdict, damaged};
+use crate::digest::{PartDigest, combine};
 
 /// What a writer tells its upload.
 #[derive(Debug)]
@@ -83,7 +65,9 @@ pub(crate) async fn run(
                 Some(Command::Begin) => upload.create(),
                 Some(Command::Part(part)) => upload.on_ready(part),
                 Some(Command::Finish(sources, reply)) => upload.finishing = Some((sources, reply)),
-                Some(Command::Fail(error)) => upload.fail(error).await,
+                Some(Command::Fail(error)) => {
+                    upload.fail(error).await;
+                }
                 Some(Command::Cancel(reply)) => {
                     // Whoever gave up on the answer does not need it.
                     let _ = reply.send(upload.stop().await);
@@ -112,9 +96,11 @@ struct Upload {
     finishing: Option<(Sources, oneshot::Sender<Result<Receipt>>)>,
     /// Completed, failed or cancelled: nothing is left to do.
     ended: bool,
+    /// What could not be removed.
+    left: Option<Error>,
+    /// Tells the task that creates the upload not to try again.
+    stopping: Arc<AtomicBool>,
     retries: Arc<AtomicU64>,
-    /// The service echoes no checksum, so the rest of the payloads is signed.
-    silent: Arc<AtomicBool>,
 }
 
 impl Upload {
@@ -129,8 +115,9 @@ impl Upload {
             whole: None,
             finishing: None,
             ended: false,
+            left: None,
+            stopping: Arc::default(),
             retries: Arc::default(),
-            silent: Arc::default(),
         }
     }
 
@@ -143,12 +130,17 @@ impl Upload {
         let (sender, receiver) = watch::channel(None);
         self.created = Some(receiver);
         let context = self.context.clone();
+        let stopping = Arc::clone(&self.stopping);
         let span = debug_span!("create");
         let create = async move {
-            let id = context
-                .retry
-                .run(|_| context.api.create(&context.options))
-                .await;
+            let attempt = |_| async {
+                let created = context.api.create(&context.options).await;
+                created.map_err(|error| {
+                    let again = error.is_retryable() && !stopping.load(Ordering::Relaxed);
+                    error.with_retryable(again)
+                })
+            };
+            let id = context.retry.run(attempt).await;
             if let Ok(id) = &id {
                 debug!(upload_id = %id, "created");
             }
@@ -179,7 +171,6 @@ impl Upload {
                 created: created.clone(),
                 part,
                 retries: Arc::clone(&self.retries),
-                silent: Arc::clone(&self.silent),
             };
             let number = task.part.part().number();
             let span = debug_span!("part", number, bytes = task.part.part().len());
@@ -190,7 +181,9 @@ impl Upload {
     async fn on_part(&mut self, done: Result<Result<StoredPart>, JoinError>) {
         match done {
             Ok(Ok(part)) => self.stored.push(part),
-            Ok(Err(error)) => self.fail(error).await,
+            Ok(Err(error)) => {
+                self.fail(error).await;
+            }
             Err(join) if join.is_cancelled() => {}
             Err(join) => {
                 let error = Error::new(ErrorKind::Other, "the task of a part panicked");
@@ -204,21 +197,24 @@ impl Upload {
         if !idle || self.finishing.is_none() {
             return;
         }
-        let Some((sources, reply)) = self.finishing.take() else {
+        let Some((sources, mut reply)) = self.finishing.take() else {
             return;
         };
-        let receipt = match self.publish(&sources).await {
+        let published = tokio::select! {
+            biased;
+            // A `finish` that was dropped: what is on its way may still take effect, as its
+            // contract says, but nothing is begun or tried again. The clean-up follows.
+            () = reply.closed() => return,
+            published = self.publish(&sources) => published,
+        };
+        let receipt = match published {
             Ok(receipt) => {
                 self.ended = true;
                 Ok(receipt)
             }
-            Err(error) => {
-                self.fail(error.clone()).await;
-                Err(error)
-            }
+            Err(error) => Err(self.fail(error).await),
         };
-        // A `finish` that was dropped: the object is there, whole, all the same.
-        let _ = reply.send(receipt);
+        let _nobody_waits = reply.send(receipt);
     }
 
     async fn publish(&mut self, sources: &Sources) -> Result<Receipt> {
@@ -234,10 +230,12 @@ impl Upload {
         }
     }
 
-    async fn put(&mut self, whole: LeavingPart, sources: &Sources) -> Result<Receipt> {
+    async fn put(&mut self, mut whole: LeavingPart, sources: &Sources) -> Result<Receipt> {
+        whole.begin();
         let context = &self.context;
         let part = whole.part();
-        let mut sign = context.sign;
+        // An object that is created only can't be sent a second time if no checksum comes back.
+        let mut sign = context.signs() || context.options.if_exists == IfExists::Fail;
         loop {
             let digest = context.hasher.digest(part, context.wanted(sign)).await?;
             sources.verify()?;
@@ -251,10 +249,16 @@ impl Upload {
                     other => other,
                 }
             };
-            let stored = context.retry.run(put).await?;
+            let stored = match context.retry.run(put).await {
+                Err(error) if error.kind() == ErrorKind::Unavailable => {
+                    context.resolve(part.len(), digest.crc, error).await?
+                }
+                other => other?,
+            };
             match context.verify(&stored, digest) {
                 Verdict::Stored => {}
                 Verdict::Unverified => {
+                    context.silent.store(true, Ordering::Relaxed);
                     sign = true;
                     continue;
                 }
@@ -294,7 +298,13 @@ impl Upload {
                 other => other,
             }
         };
-        let completed = context.retry.run(complete).await?;
+        let completed = match context.retry.run(complete).await {
+            // All answers were lost, or none came.
+            Err(error) if error.kind() == ErrorKind::Unavailable => {
+                context.resolve(size, whole, error).await?
+            }
+            other => other?,
+        };
         if let (Some(sent), Some(stored)) = (whole, completed.crc)
             && sent != stored
         {
@@ -311,29 +321,39 @@ impl Upload {
         })
     }
 
-    /// Latches `error`, so that the producer hears of it at once, and cleans up.
-    async fn fail(&mut self, error: Error) {
+    /// Latches `error`, so that the producer hears of it at once, and cleans up. Gives the error
+    /// back, with what the clean-up left.
+    async fn fail(&mut self, error: Error) -> Error {
+        let mut error = error.with_uri(self.context.api.location.uri());
         if self.ended {
-            return;
+            return error;
         }
-        let uri = self.context.api.location.uri();
-        let error = error.with_uri(uri);
         debug!(%error, "failed");
         self.failure.send_replace(Some(error.clone()));
         if let Err(left) = self.stop().await {
-            warn!(error = %left, "the failed upload could not be aborted");
+            error = error.with_note(left.message());
         }
         if let Some((_, reply)) = self.finishing.take() {
-            let _ = reply.send(Err(error));
+            let _nobody_waits = reply.send(Err(error.clone()));
+        }
+        error
+    }
+
+    /// Stops whatever is in flight and removes what is stored; called again, says again what
+    /// could not be removed.
+    async fn stop(&mut self) -> Result<()> {
+        if !self.ended {
+            self.ended = true;
+            self.left = self.clean_up().await.err();
+        }
+        match &self.left {
+            Some(left) => Err(left.clone()),
+            None => Ok(()),
         }
     }
 
-    /// Stops whatever is in flight and removes what is stored.
-    async fn stop(&mut self) -> Result<()> {
-        if self.ended {
-            return Ok(());
-        }
-        self.ended = true;
+    async fn clean_up(&mut self) -> Result<()> {
+        self.stopping.store(true, Ordering::Relaxed);
         self.queue.clear();
         self.whole = None;
         self.active.shutdown().await;
@@ -348,16 +368,12 @@ impl Upload {
     }
 
     async fn on_writer_gone(&mut self, cleanup: Option<&CleanUp>) {
-        if self.ended {
-            return;
-        }
-        if !self.context.abort_on_drop {
+        if !self.ended && !self.context.abort_on_drop {
             self.active.shutdown().await;
             return;
         }
-        debug!("the writer was dropped: aborting");
         if let Err(error) = self.stop().await {
-            warn!(%error, "the dropped upload could not be aborted");
+            warn!(%error, "an upload could not be aborted");
             if let Some(cleanup) = cleanup {
                 cleanup.failed(&error);
             }
@@ -371,7 +387,6 @@ struct PartTask {
     created: Created,
     part: LeavingPart,
     retries: Arc<AtomicU64>,
-    silent: Arc<AtomicBool>,
 }
 
 impl PartTask {
@@ -388,8 +403,7 @@ impl PartTask {
     }
 
     async fn digest(&self) -> Result<PartDigest> {
-        let sign = self.context.sign || self.silent.load(Ordering::Relaxed);
-        let wanted = self.context.wanted(sign);
+        let wanted = self.context.wanted(self.context.signs());
         self.context.hasher.digest(self.part.part(), wanted).await
     }
 
@@ -397,17 +411,17 @@ impl PartTask {
         let context = &self.context;
         let part = self.part.part();
         loop {
-            let stored = context
-                .retry
-                .run(|attempt| {
-                    count_retry(&self.retries, attempt);
-                    context.api.upload_part(upload_id, part, &digest)
-                })
-                .await?;
+            let (sent, retries) = (&digest, &self.retries);
+            let upload = |attempt| async move {
+                count_retry(retries, attempt);
+                let stored = context.api.upload_part(upload_id, part, sent).await;
+                self.blame_source(stored, sent).await
+            };
+            let stored = context.retry.run(upload).await?;
             match context.verify(&stored, &digest) {
                 Verdict::Stored => {}
                 Verdict::Unverified => {
-                    self.silent.store(true, Ordering::Relaxed);
+                    context.silent.store(true, Ordering::Relaxed);
                     digest = self.digest().await?;
                     continue;
                 }
@@ -430,83 +444,20 @@ impl PartTask {
     }
 }
 
-enum Verdict {
-    Stored,
-    /// Nothing vouches for the bytes: send them again, signed.
-    Unverified,
-    Damaged(Error),
-}
-
-impl Context {
-    fn wanted(&self, sign: bool) -> Wanted {
-        Wanted {
-            crc: self.options.enable_checksums,
-            sha256: sign,
-        }
-    }
-
-    /// Whether the service has what was sent: it says the same checksum, or it says none but has
-    /// checked the signed hash of the payload.
-    fn verify(&self, stored: &Stored, digest: &PartDigest) -> Verdict {
-        match (digest.crc, stored.crc) {
-            (Some(sent), Some(stored)) if sent != stored => Verdict::Damaged(damaged(sent, stored)),
-            (Some(_), None) if digest.sha256.is_none() => Verdict::Unverified,
-            _ => Verdict::Stored,
-        }
-    }
-
-    /// Whether the object is there after a Complete whose answer was lost: its size and its
-    /// checksum decide.
-    async fn resolve(&self, size: u64, whole: Option<Crc64Nvme>, error: Error) -> Result<Stored> {
-        let found = self.retry.run(|_| self.api.head()).await;
-        match found {
-            Ok(object)
-                if object.size == size
-                    && whole.is_some()
-                    && object.checksum == whole
-                    && self.options.if_exists == IfExists::Replace =>
-            {
-                debug!("the answer to Complete was lost, but the object is there");
-                Ok(Stored {
-                    e_tag: object.e_tag,
-                    version_id: object.version_id,
-                    crc: object.checksum,
-                })
-            }
-            Err(head) if head.kind() == ErrorKind::NotFound => Err(error),
-            _ => Err(Error::new(
-                ErrorKind::Ambiguous,
-                "the answer to the request that makes the object visible was lost: it may have \
-                 been written by this upload or by another; look at it",
-            )
-            .with_source(error)),
-        }
-    }
-
-    /// Aborts until nothing is left.
-    async fn abort(&self, upload_id: &str) -> Result<()> {
-        let aborted = async {
-            for round in 1..=ABORTS {
-                self.retry.run(|_| self.api.abort(upload_id)).await?;
-                if self.retry.run(|_| self.api.is_gone(upload_id)).await? {
-                    debug!(upload_id, "aborted");
-                    return Ok(());
+impl PartTask {
+    /// A body that did not arrive as it was hashed was damaged on its way, and is sent again; or
+    /// its file has changed in between, and then another try is in vain.
+    async fn blame_source(&self, stored: Result<Stored>, sent: &PartDigest) -> Result<Stored> {
+        match stored {
+            Err(error) if error.kind() == ErrorKind::ChecksumMismatch => {
+                if self.digest().await? == *sent {
+                    return Err(error);
                 }
-                tokio::time::sleep(Duration::from_millis(100) * round).await;
+                let text = "the file changed while it was sent";
+                Err(Error::new(ErrorKind::SourceChanged, text).with_source(error))
             }
-            Err(Error::new(
-                ErrorKind::Unavailable,
-                "parts remain after it was aborted",
-            ))
-        };
-        aborted.await.map_err(|error: Error| {
-            Error::new(
-                error.kind(),
-                format!("upload {upload_id} is left on the service, which charges for it: {error}"),
-            )
-            .with_uri(self.api.location.uri())
-            .with_source(error)
-        })
+            other => other,
+        }
     }
 }
 
@@ -525,13 +476,6 @@ fn whole_checksum(parts: &[StoredPart]) -> Option<Crc64Nvme> {
     parts.try_fold(first, |whole, part| {
         Some(combine(whole, part.crc?, part.len))
     })
-}
-
-fn damaged(sent: Crc64Nvme, stored: Crc64Nvme) -> Error {
-    Error::new(
-        ErrorKind::ChecksumMismatch,
-        format!("the service stored CRC64NVME {stored}, but {sent} was sent"),
-    )
 }
 
 /// True if the service no longer has the upload, or now has the object that a condition forbids.

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use backend_s3::{MultipartUploadConfig, PayloadSigning, S3ObjectStore, StreamingMultipartSink};
 use common::{PART, config, options, random, server, store};
-use testkit::server::Fault;
 use writer_core::{ErrorKind, IfExists, ObjectStore, Segment};
 
 async fn eventually(what: &str, mut check: impl FnMut() -> bool) {
@@ -138,128 +137,6 @@ async fn a_file_that_changes_meanwhile_is_not_published() {
         assert_eq!(error.kind(), ErrorKind::SourceChanged, "{error}");
     }
     assert!(server.keys().is_empty() && server.uploads().is_empty());
-}
-
-#[tokio::test]
-async fn a_part_that_fails_for_good_fails_the_next_write_and_leaves_nothing() {
-    let server = server().start().await.unwrap();
-    let store = store(&server).await;
-    let fault = server.inject(
-        Fault::on("UploadPart")
-            .part(2)
-            .always()
-            .respond(403, "AccessDenied"),
-    );
-    let mut writer = store
-        .create_writer("s3://test/key", Some(options()))
-        .await
-        .unwrap();
-    let error = loop {
-        if let Err(error) = writer.write_chunk(&random(5, PART as usize)).await {
-            break error;
-        }
-    };
-    assert_eq!(error.kind(), ErrorKind::AccessDenied);
-    assert_eq!(error.part(), Some(2));
-    assert_eq!(error.uri(), Some("s3://test/key"));
-    let again = writer.write_chunk(b"x").await.unwrap_err();
-    assert_eq!(again.to_string(), error.to_string());
-    let last = writer.finish().await.unwrap_err();
-    assert_eq!(last.kind(), ErrorKind::AccessDenied);
-    assert!(fault.count() > 0);
-    assert!(server.uploads().is_empty() && server.keys().is_empty());
-}
-
-#[tokio::test]
-async fn passing_faults_are_survived() {
-    let server = server().start().await.unwrap();
-    let store = store(&server).await;
-    let faults = [
-        Fault::on("CreateMultipartUpload").respond(503, "SlowDown"),
-        Fault::on("UploadPart")
-            .part(1)
-            .times(2)
-            .respond(500, "InternalError"),
-        Fault::on("UploadPart").part(2).reset_before_body(),
-        Fault::on("UploadPart").part(3).reset_after_body(),
-        Fault::on("UploadPart").part(4).flip_bit(),
-        Fault::on("CompleteMultipartUpload").complete_200_with_error(),
-    ]
-    .map(|fault| server.inject(fault));
-    let data = random(6, 5 * PART as usize);
-    let config = MultipartUploadConfig::from(options());
-    let mut sink = StreamingMultipartSink::new(&store, "test", "key", config).unwrap();
-    sink.write(&data).await.unwrap();
-    let info = sink.finish().await.unwrap();
-    assert_eq!(server.object("key").unwrap().bytes(), data);
-    for fault in &faults {
-        assert!(fault.count() > 0, "{fault:?} was not injected");
-    }
-    assert_eq!(info.retries, 6);
-    assert!(server.uploads().is_empty());
-}
-
-#[tokio::test]
-async fn a_lost_answer_to_complete_is_looked_up() {
-    let server = server().start().await.unwrap();
-    let store = store(&server).await;
-    let fault = server.inject(Fault::on("CompleteMultipartUpload").reset_after_body());
-    let data = random(7, 2 * PART as usize);
-    let mut writer = store
-        .create_writer("s3://test/key", Some(options()))
-        .await
-        .unwrap();
-    writer.write_chunk(&data).await.unwrap();
-    let receipt = writer.finish().await.unwrap();
-    assert_eq!(fault.count(), 1);
-    assert_eq!(
-        receipt.e_tag.unwrap(),
-        server.object("key").unwrap().etag.trim_matches('"')
-    );
-}
-
-#[tokio::test]
-async fn a_service_that_echoes_another_checksum_is_not_believed() {
-    let server = server().start().await.unwrap();
-    let store = store(&server).await;
-    server.inject(
-        Fault::on("UploadPart")
-            .part(2)
-            .always()
-            .wrong_checksum_echo(),
-    );
-    let mut writer = store
-        .create_writer("s3://test/key", Some(options()))
-        .await
-        .unwrap();
-    let _ = writer.write_chunk(&random(8, 3 * PART as usize)).await;
-    let error = writer.finish().await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::ChecksumMismatch);
-    assert!(server.object("key").is_none() && server.uploads().is_empty());
-}
-
-#[tokio::test]
-async fn a_silent_service_gets_signed_payloads() {
-    let server = server().start().await.unwrap();
-    let config = config(&server).with_payload_signing(PayloadSigning::Never);
-    let store = S3ObjectStore::connect(config).await.unwrap();
-    server.inject(Fault::on("UploadPart").always().omit_checksum_echo());
-    let data = random(9, 3 * PART as usize);
-    let mut writer = store
-        .create_writer("s3://test/key", Some(options()))
-        .await
-        .unwrap();
-    writer.write_chunk(&data).await.unwrap();
-    writer.finish().await.unwrap();
-    assert_eq!(server.object("key").unwrap().bytes(), data);
-    for number in 1..=3 {
-        let log = server.log_of("UploadPart");
-        let last = log
-            .iter()
-            .rfind(|request| request.part_number == Some(number));
-        let hash = last.unwrap().header("x-amz-content-sha256").unwrap();
-        assert_eq!(hash.len(), 64, "part {number} was sent unsigned: {hash}");
-    }
 }
 
 #[tokio::test]
@@ -482,4 +359,27 @@ fn a_sink_outside_of_a_runtime_is_refused() {
     let config = MultipartUploadConfig::default();
     let error = StreamingMultipartSink::new(&store, "test", "key", config).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
+}
+
+/// Objects of one part wait for `finish`: waiting for their memory would never end.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_small_objects_of_known_size_can_be_open_in_one_task() {
+    let server = server().start().await.unwrap();
+    let config = config(&server).with_memory(1 << 20);
+    let store = S3ObjectStore::connect(config).await.unwrap();
+    let data = random(18, PART as usize);
+    let mut writers = Vec::new();
+    for key in 0..40 {
+        let uri = format!("s3://test/{key}");
+        let options = options().with_expected_size(PART);
+        let mut writer = store.create_writer(&uri, Some(options)).await.unwrap();
+        let write = writer.write_chunk(&data);
+        let written = tokio::time::timeout(Duration::from_secs(20), write).await;
+        written.expect("dead-locked").unwrap();
+        writers.push(writer);
+    }
+    for writer in writers {
+        writer.finish().await.unwrap();
+    }
+    assert_eq!(server.keys().len(), 40);
 }

@@ -114,9 +114,6 @@ fn hint(error: &anyhow::Error, text: &str) -> Option<&'static str> {
             Some("--expected-size says how many bytes will come")
         }
         ErrorKind::SourceChanged => Some("nothing was stored; try again when nobody writes to it"),
-        ErrorKind::Unverified => Some(
-            "--payload-signing always has the service check the bytes; --no-checksum goes without",
-        ),
         ErrorKind::Ambiguous => Some("`s3-cli stat` shows which object is there now"),
         ErrorKind::Unavailable => Some(
             "check the network, --endpoint-url and --region; the same command may succeed later",

@@ -60,11 +60,25 @@ pub(crate) fn refuse_folder(uri: &str) -> Result<()> {
 }
 
 /// The destination comes last; of two arguments it is the one with a scheme, if only one has one.
+/// A `file://` URI and a path may be either, so there the one that exists is the source.
+///
+/// # Errors
+///
+/// [`ErrorKind::InvalidInput`] if both exist: a guess could overwrite the wrong one.
 fn split(arguments: &[OsString]) -> Result<(Vec<&OsString>, &OsString)> {
     let has_scheme = |argument: &OsString| argument.to_str().and_then(split_scheme).is_some();
     match arguments {
-        [destination, source] if has_scheme(destination) && !has_scheme(source) => {
-            Ok((vec![source], destination))
+        [first, second] if has_scheme(first) && !has_scheme(second) => {
+            match (Source::parse(first), Source::parse(second)) {
+                (_, Ok(Source::Stdin)) => Ok((vec![second], first)),
+                (Ok(one), Ok(other)) if one.exists() && other.exists() => Err(invalid(
+                    first,
+                    "exists, and so does the other argument: write both as file:// URIs, the \
+                     source first",
+                )),
+                (Ok(one), _) if one.exists() => Ok((vec![first], second)),
+                _ => Ok((vec![second], first)),
+            }
         }
         [sources @ .., destination] if !sources.is_empty() => {
             Ok((sources.iter().collect(), destination))

@@ -65,6 +65,14 @@ impl Source {
         }
     }
 
+    /// True if there is something to read.
+    pub(crate) fn exists(&self) -> bool {
+        match self {
+            Self::Stdin => true,
+            Self::Path(path) => path.exists(),
+        }
+    }
+
     /// Looks whether the source is there and can be one, without opening it.
     ///
     /// # Errors

@@ -29,8 +29,6 @@ pub enum ErrorKind {
     Interrupted,
     /// What the service stored is not what was sent.
     ChecksumMismatch,
-    /// The service confirmed the write but did not say what it stored, so it can't be checked.
-    Unverified,
     /// A limit of the service or of the memory budget.
     LimitExceeded,
     /// A file that is being sent changed under way.
@@ -57,7 +55,6 @@ impl fmt::Display for ErrorKind {
             Self::Closed => "closed",
             Self::Interrupted => "interrupted",
             Self::ChecksumMismatch => "checksum mismatch",
-            Self::Unverified => "unverified",
             Self::LimitExceeded => "limit exceeded",
             Self::SourceChanged => "source changed",
             Self::StorageFull => "storage full",
@@ -158,6 +155,14 @@ impl Error {
         if self.0.uri.is_none() {
             self.edit().uri = Some(uri.into());
         }
+        self
+    }
+
+    /// Adds something else that is worth knowing to the text, such as what a clean-up left.
+    #[must_use]
+    pub fn with_note(mut self, note: impl fmt::Display) -> Self {
+        let inner = self.edit();
+        inner.message = format!("{}; {note}", inner.message);
         self
     }
 

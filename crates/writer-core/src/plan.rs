@@ -83,6 +83,10 @@ impl PartPlan {
     /// of `limits`; [`ErrorKind::LimitExceeded`] if the expected size does not fit.
     pub fn new(options: &WriterOptions, limits: PartLimits, memory: u64) -> Result<Self> {
         options.validate()?;
+        if limits.max_parts == 0 {
+            let text = "a service that takes no part at all can't store anything";
+            return Err(Error::new(ErrorKind::InvalidInput, text));
+        }
         let part_size = options.part_size;
         if part_size < limits.min_part_size || part_size > limits.max_part_size {
             return Err(Error::new(

@@ -1,25 +1,18 @@
 //! One memory budget for all writers of a store.
 
-use std::cmp::Reverse;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, ThreadId};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::sync::oneshot;
-use tokio::task;
 use tokio::time::timeout;
 use writer_core::{Error, ErrorKind, Page, Part, Result, number_from_env};
 
 use crate::page::BudgetPage;
+use crate::pool::{Feeder, Pool, Request};
 
 /// Size in bytes of a page: the unit in which memory is admitted, filled and reused.
 pub const PAGE_SIZE: usize = 256 * 1024;
-
-/// Size in bytes of the page that a writer gets where the budget is used up and nothing in it
-/// can come free without that writer's own progress.
-const SMALL_PAGE: usize = 16 * 1024;
 
 /// How long a writer waits, with nothing at all moving in the store, before it is taken for stuck.
 const STUCK_AFTER: Duration = Duration::from_secs(1);
@@ -185,7 +178,7 @@ impl Account {
     /// Safe.
     pub async fn page(&mut self, at_least: usize, open: OpenPart) -> Result<Box<dyn Page>> {
         let size = at_least.max(PAGE_SIZE);
-        self.check_size(size as u64, open)?;
+        self.check_size(open.target.max(size as u64))?;
         if let Some(page) = self.page_on_credit(size) {
             return Ok(page);
         }
@@ -236,7 +229,9 @@ impl Account {
         self.linked += bytes;
         let set_aside = bytes.min(self.credit);
         self.credit -= set_aside;
-        self.pool.lock().charge(bytes - set_aside);
+        let mut state = self.pool.lock();
+        state.charge(bytes - set_aside);
+        state.trim(self.pool.capacity);
     }
 
     /// Waits until the budget is no longer exceeded.
@@ -250,36 +245,39 @@ impl Account {
         }
     }
 
-    /// Says that `part` leaves for the storage. What was [charged](Self::charge) for it is
-    /// released when the returned guard is dropped; until then it counts as in flight.
+    /// Says that `part` is cut. What was [charged](Self::charge) for it is released when the
+    /// returned guard is dropped.
     pub fn part_leaves(&mut self, part: &Part) -> InFlight {
         let charge = part.charge().min(self.linked);
         self.linked -= charge;
-        let holds_memory = part.holds_memory();
         let mut state = self.pool.lock();
-        state.in_flight += usize::from(holds_memory);
         state.holders.retain(|holder| holder.account != self.id);
         self.pool.pump(state);
         InFlight {
             charge,
-            counted: holds_memory,
+            holds_memory: part.holds_memory(),
+            begun: false,
             pool: Arc::clone(&self.pool),
         }
     }
 
-    fn check_size(&self, size: u64, open: OpenPart) -> Result<()> {
+    /// Checks that a part of `size` bytes fits the budget.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::LimitExceeded`] if it does not.
+    pub fn check_size(&self, size: u64) -> Result<()> {
         let capacity = self.pool.capacity;
-        let needed = size.max(open.target);
-        if needed <= capacity {
+        if size <= capacity {
             return Ok(());
         }
         Err(Error::new(
             ErrorKind::LimitExceeded,
             format!(
-                "a part of {needed} bytes does not fit the memory budget of {capacity} bytes: \
+                "a part of {size} bytes does not fit the memory budget of {capacity} bytes: \
                  raise the budget to at least {}, lower the part size, or write file ranges, \
                  which need no memory",
-                needed.saturating_mul(2)
+                size.saturating_mul(2)
             ),
         ))
     }
@@ -327,6 +325,7 @@ impl Account {
 impl Drop for Account {
     fn drop(&mut self) {
         let mut state = self.pool.lock();
+        state.forget_part(self.id);
         state.used -= self.credit + self.linked;
         state.holders.retain(|holder| holder.account != self.id);
         self.pool.pump(state);
@@ -353,18 +352,30 @@ impl Drop for Call {
     }
 }
 
-/// A part on its way to the storage, from the budget's point of view.
-#[must_use = "the part counts as in flight until this is dropped"]
+/// A part that was cut, from the budget's point of view.
+#[must_use = "the part's memory is released when this is dropped"]
 pub struct InFlight {
     charge: u64,
-    counted: bool,
+    holds_memory: bool,
+    begun: bool,
     pool: Arc<Pool>,
+}
+
+impl InFlight {
+    /// Says that the part is on its way to the storage: its memory comes back without any
+    /// producer's doing, so it is worth while to wait for it.
+    pub fn begin(&mut self) {
+        if self.holds_memory && !self.begun {
+            self.begun = true;
+            self.pool.lock().in_flight += 1;
+        }
+    }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
         let mut state = self.pool.lock();
-        state.in_flight -= usize::from(self.counted);
+        state.in_flight -= usize::from(self.begun);
         state.used -= self.charge;
         self.pool.pump(state);
     }
@@ -375,245 +386,5 @@ impl fmt::Debug for InFlight {
         f.debug_struct("InFlight")
             .field("charge", &self.charge)
             .finish_non_exhaustive()
-    }
-}
-
-/// What budget, accounts, pages and parts in flight share.
-pub(crate) struct Pool {
-    capacity: u64,
-    state: Mutex<State>,
-}
-
-#[derive(Default)]
-struct State {
-    /// Bytes admitted: pages that are out, credit, and charged segments.
-    used: u64,
-    peak: u64,
-    /// Pages that came back, the warmest last.
-    free: Vec<Box<[u8]>>,
-    /// Parts in flight that hold memory, which comes back without any producer's doing.
-    in_flight: usize,
-    /// What the largest part of any writer needs: this much is kept for one of them.
-    kept_back: u64,
-    /// Who may use what is kept back; more than one only after someone was stuck.
-    holders: Vec<Holder>,
-    waiters: Vec<Waiter>,
-    accounts: u64,
-    tickets: u64,
-    /// Counts grants and releases.
-    moves: u64,
-}
-
-struct Holder {
-    account: u64,
-    feeder: Feeder,
-    busy: Arc<AtomicBool>,
-}
-
-struct Waiter {
-    ticket: u64,
-    request: Request,
-    granted: Arc<AtomicU64>,
-    answer: oneshot::Sender<()>,
-}
-
-#[derive(Clone)]
-struct Request {
-    account: u64,
-    feeder: Feeder,
-    busy: Arc<AtomicBool>,
-    /// 0 asks for nothing but that the budget is no longer exceeded.
-    bytes: u64,
-    open: OpenPart,
-}
-
-/// Who calls: a writer can't make progress while the task that feeds it waits for another.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Feeder {
-    Task(task::Id),
-    Thread(ThreadId),
-}
-
-impl Feeder {
-    fn current() -> Self {
-        task::try_id().map_or_else(|| Self::Thread(thread::current().id()), Self::Task)
-    }
-}
-
-/// A place in the queue; a future that is dropped leaves it, and gives back what it was granted.
-struct Waiting<'a> {
-    pool: &'a Pool,
-    ticket: u64,
-    granted: Arc<AtomicU64>,
-    answer: oneshot::Receiver<()>,
-}
-
-impl Waiting<'_> {
-    fn take(&self) -> u64 {
-        self.granted.swap(0, Ordering::Relaxed)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        let mut state = self.pool.lock();
-        state.waiters.retain(|waiter| waiter.ticket != self.ticket);
-        state.used -= self.take();
-        self.pool.pump(state);
-    }
-}
-
-impl Pool {
-    pub(crate) fn new(capacity: u64) -> Arc<Self> {
-        Arc::new(Self {
-            capacity,
-            state: Mutex::default(),
-        })
-    }
-
-    /// Takes back the memory of a page.
-    pub(crate) fn release_page(&self, memory: Box<[u8]>) {
-        let mut state = self.lock();
-        // Pages in unit tests come from nowhere and were never charged.
-        state.used = state.used.saturating_sub(memory.len() as u64);
-        let kept = (state.free.len() as u64 + 1) * PAGE_SIZE as u64;
-        if memory.len() == PAGE_SIZE && state.used + kept <= self.capacity {
-            state.free.push(memory);
-        }
-        self.pump(state);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // No code that holds the lock can panic half way through a change.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Grants `request` now (`None`), or queues it.
-    fn ask(&self, request: Request) -> Option<Waiting<'_>> {
-        let mut state = self.lock();
-        // The first part of an object of unknown size leaves with the byte after it, which
-        // needs a page more.
-        let part = request.open.target.saturating_add(PAGE_SIZE as u64);
-        state.kept_back = state.kept_back.max(part.min(self.capacity));
-        if state.waiters.is_empty() && state.may_have(&request, self.capacity) {
-            state.grant(&request, self.capacity);
-            return None;
-        }
-        let (sender, answer) = oneshot::channel();
-        let granted = Arc::new(AtomicU64::new(0));
-        state.tickets += 1;
-        let ticket = state.tickets;
-        state.waiters.push(Waiter {
-            ticket,
-            request,
-            granted: Arc::clone(&granted),
-            answer: sender,
-        });
-        self.pump(state);
-        Some(Waiting {
-            pool: self,
-            ticket,
-            granted,
-            answer,
-        })
-    }
-
-    /// Serves whoever can be served after a change.
-    fn pump(&self, mut state: MutexGuard<'_, State>) {
-        state.moves += 1;
-        let served = state.serve(self.capacity);
-        // An answer wakes a task, and an executor may run it at once: not under the lock.
-        drop(state);
-        for answer in served {
-            let _nobody_waits = answer.send(());
-        }
-    }
-
-    /// Takes the privilege from a writer that does nothing with it, if nothing has moved since
-    /// `moves` and nothing is in flight; someone who waits gets it.
-    fn rescue(&self, moves: u64) {
-        let mut state = self.lock();
-        if state.moves == moves && state.in_flight == 0 {
-            state.holders.clear();
-            self.pump(state);
-        }
-    }
-}
-
-impl State {
-    fn charge(&mut self, bytes: u64) {
-        self.used += bytes;
-        self.peak = self.peak.max(self.used);
-    }
-
-    /// What all writers may use; the rest is for the one that holds the privilege.
-    fn shared(&self, capacity: u64) -> u64 {
-        capacity.saturating_sub(self.kept_back)
-    }
-
-    /// True if `request` can be granted within the budget.
-    fn may_have(&self, request: &Request, capacity: u64) -> bool {
-        let used = self.used.saturating_add(request.bytes);
-        let nobody_else = self
-            .holders
-            .iter()
-            .all(|holder| holder.account == request.account);
-        used <= self.shared(capacity) || (used <= capacity && (nobody_else || request.bytes == 0))
-    }
-
-    /// True if no memory can come back before `request` is granted: nothing is in flight, and
-    /// whoever has the privilege waits for the very task that asks.
-    fn is_stuck(&self, request: &Request) -> bool {
-        let cannot_move = |holder: &Holder| {
-            holder.account == request.account
-                || (holder.feeder == request.feeder && !holder.busy.load(Ordering::Relaxed))
-        };
-        self.in_flight == 0 && self.holders.iter().all(cannot_move)
-    }
-
-    fn grant(&mut self, request: &Request, capacity: u64) {
-        self.charge(request.bytes);
-        let holds = self.holds(request.account);
-        if !holds && self.used > self.shared(capacity) {
-            self.holders.push(Holder {
-                account: request.account,
-                feeder: request.feeder,
-                busy: Arc::clone(&request.busy),
-            });
-        }
-    }
-
-    fn holds(&self, account: u64) -> bool {
-        self.holders.iter().any(|holder| holder.account == account)
-    }
-
-    fn serve(&mut self, capacity: u64) -> Vec<oneshot::Sender<()>> {
-        let mut served = Vec::new();
-        while let Some((index, bytes)) = self.next_waiter(capacity) {
-            let mut waiter = self.waiters.swap_remove(index);
-            waiter.request.bytes = bytes;
-            self.grant(&waiter.request, capacity);
-            waiter.granted.store(bytes, Ordering::Relaxed);
-            served.push(waiter.answer);
-        }
-        served
-    }
-
-    /// The waiter to serve next, and how many bytes it gets: whoever has the privilege, then
-    /// whose part is fullest, then who came first.
-    fn next_waiter(&self, capacity: u64) -> Option<(usize, u64)> {
-        let rank = |waiter: &Waiter| {
-            let request = &waiter.request;
-            let holds = self.holds(request.account);
-            (holds, request.open.len, Reverse(waiter.ticket))
-        };
-        let waiters = self.waiters.iter().enumerate();
-        let (index, waiter) = waiters.max_by_key(|(_, waiter)| rank(waiter))?;
-        let request = &waiter.request;
-        if self.may_have(request, capacity) {
-            return Some((index, request.bytes));
-        }
-        self.is_stuck(request)
-            .then(|| (index, request.bytes.min(SMALL_PAGE as u64)))
     }
 }

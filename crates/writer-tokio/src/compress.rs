@@ -81,9 +81,10 @@ impl Codec {
     }
 }
 
-/// Makes a writer with `open`, and wraps it in compression if `name` and `options` ask for it.
+/// Makes a writer with `open`, and wraps it in compression if `uri`, by its ending, and `options`
+/// ask for it.
 ///
-/// Without [`enable_compression`](WriterOptions::enable_compression), or with a name that asks
+/// Without [`enable_compression`](WriterOptions::enable_compression), or with an ending that asks
 /// for no [`Codec`], the result is what `open` makes. Otherwise it is a writer that looks at the
 /// first bytes, and holds back at most the first three until it can tell:
 ///
@@ -128,13 +129,13 @@ impl Codec {
 /// returns; [`Unsupported`](writer_core::ErrorKind::Unsupported) if compression is asked for and
 /// this build has not the feature `compression`.
 pub fn open_writer(
-    name: &str,
+    uri: &str,
     options: WriterOptions,
     open: impl FnOnce(WriterOptions) -> Result<Box<dyn ObjectWriter>> + Send + 'static,
 ) -> Result<Box<dyn ObjectWriter>> {
     options.validate()?;
-    match Codec::of_name(name).filter(|_| options.enable_compression) {
-        Some(codec) => compressing(codec, name, options, open),
+    match Codec::of_name(uri).filter(|_| options.enable_compression) {
+        Some(codec) => compressing(codec, uri, options, open),
         None => open(options),
     }
 }
@@ -142,18 +143,18 @@ pub fn open_writer(
 #[cfg(feature = "compression")]
 fn compressing(
     codec: Codec,
-    _name: &str,
+    uri: &str,
     options: WriterOptions,
     open: impl FnOnce(WriterOptions) -> Result<Box<dyn ObjectWriter>> + Send + 'static,
 ) -> Result<Box<dyn ObjectWriter>> {
-    let writer = writer::CompressingWriter::new(codec, options, open)?;
+    let writer = writer::CompressingWriter::new(codec, uri, options, open)?;
     Ok(Box::new(writer))
 }
 
 #[cfg(not(feature = "compression"))]
 fn compressing(
     codec: Codec,
-    name: &str,
+    uri: &str,
     _options: WriterOptions,
     _open: impl FnOnce(WriterOptions) -> Result<Box<dyn ObjectWriter>> + Send + 'static,
 ) -> Result<Box<dyn ObjectWriter>> {
@@ -161,11 +162,12 @@ fn compressing(
     Err(Error::new(
         ErrorKind::Unsupported,
         format!(
-            "the name {name:?} asks for {codec:?} compression, which this build does not have: \
-             store under another name, disable compression (`enable_compression = false`), or \
-             build with the feature `compression`"
+            "the name asks for {codec:?} compression, which this build does not have: store under \
+             another name, disable compression (`enable_compression = false`), or build with the \
+             feature `compression`"
         ),
-    ))
+    )
+    .with_uri(uri))
 }
 
 #[cfg(test)]

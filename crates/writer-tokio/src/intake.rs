@@ -6,7 +6,6 @@ use std::future::Future;
 use writer_core::{Error, ErrorKind, Page, Part, PartPlan, PartSplitter, Result, Segment};
 
 use crate::budget::{Account, InFlight, MemoryBudget, OpenPart};
-use crate::sources::Sources;
 
 /// Where the parts of one object go: a backend's writer.
 pub trait PartSink: Send {
@@ -32,7 +31,7 @@ pub trait PartSink: Send {
 pub struct LeavingPart {
     // Dropped in this order: the pages are back before the part is no longer in flight.
     part: Part,
-    _in_flight: InFlight,
+    in_flight: InFlight,
 }
 
 impl LeavingPart {
@@ -40,6 +39,12 @@ impl LeavingPart {
     #[must_use]
     pub fn part(&self) -> &Part {
         &self.part
+    }
+
+    /// Says that the part is on its way: nothing but the storage keeps its memory from coming
+    /// back. A sink calls it at once, but for a part that it holds until the producer's next call.
+    pub fn begin(&mut self) {
+        self.in_flight.begin();
     }
 }
 
@@ -52,7 +57,6 @@ impl LeavingPart {
 pub struct Intake {
     splitter: PartSplitter,
     account: Account,
-    sources: Sources,
     failed: Option<Error>,
     /// A `write_chunk` took some of its bytes and has not returned.
     torn: bool,
@@ -69,7 +73,6 @@ impl Intake {
         Self {
             splitter: PartSplitter::new(plan),
             account,
-            sources: Sources::default(),
             failed: None,
             torn: false,
             begun: false,
@@ -94,12 +97,17 @@ impl Intake {
         self.splitter.bytes_copied()
     }
 
+    /// Bytes that a `write_chunk` can copy without asking for memory.
+    #[must_use]
+    pub fn spare_len(&self) -> u64 {
+        self.splitter.spare_len() as u64
+    }
+
     /// Admits `bytes` for the writes that follow, which then need not wait; false, and nothing is
     /// admitted, if there is no room for them now.
     #[must_use]
     pub fn set_aside(&mut self, bytes: u64) -> bool {
-        let spare = self.splitter.spare_len() as u64;
-        self.account.has_set_aside(bytes.saturating_sub(spare))
+        self.account.has_set_aside(bytes)
     }
 
     /// [`ObjectWriter::write_chunk`](writer_core::ObjectWriter::write_chunk).
@@ -148,12 +156,12 @@ impl Intake {
     pub async fn write_owned<S: PartSink>(&mut self, sink: &mut S, segment: Segment) -> Result<()> {
         self.enter(sink)?;
         let _call = self.account.call();
-        if let Segment::File(range) = &segment
-            && let Err(error) = self.sources.note(range)
+        let (len, charge) = (segment.len(), segment.charge());
+        if charge > 0
+            && let Err(error) = self.account.check_size(self.open_part().target)
         {
             return Err(self.latch(sink, error));
         }
-        let (len, charge) = (segment.len(), segment.charge());
         if PartSplitter::would_copy(&segment)
             && len > self.splitter.spare_len() as u64
             && let Some(page) = self.account.try_page(self.open_part())
@@ -203,19 +211,18 @@ impl Intake {
         self.page(sink, at_least).await
     }
 
-    /// Hands over what is left, as the last part, and gives the files that were written from:
-    /// the backend [verifies](Sources::verify) them when it has read all of them.
+    /// Hands over what is left, as the last part.
     ///
     /// # Errors
     ///
     /// The first error of this object, whatever it was.
-    pub fn finish<S: PartSink>(&mut self, sink: &mut S) -> Result<Sources> {
+    pub fn finish<S: PartSink>(&mut self, sink: &mut S) -> Result<()> {
         self.enter(sink)?;
         if let Err(error) = self.splitter.finish() {
             return Err(self.latch(sink, error));
         }
         self.drain(sink);
-        Ok(std::mem::take(&mut self.sources))
+        Ok(())
     }
 
     fn enter<S: PartSink>(&mut self, sink: &mut S) -> Result<()> {
@@ -251,10 +258,7 @@ impl Intake {
     fn drain<S: PartSink>(&mut self, sink: &mut S) {
         while let Some(part) = self.splitter.next_part() {
             let in_flight = self.account.part_leaves(&part);
-            sink.accept(LeavingPart {
-                part,
-                _in_flight: in_flight,
-            });
+            sink.accept(LeavingPart { part, in_flight });
         }
     }
 

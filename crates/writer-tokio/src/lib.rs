@@ -22,6 +22,7 @@ mod cleanup;
 mod compress;
 mod intake;
 mod page;
+mod pool;
 mod sources;
 
 pub use budget::{Account, Call, InFlight, MemoryBudget, OpenPart, PAGE_SIZE};

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use writer_core::{Page, Segment};
 
-use crate::budget::Pool;
+use crate::pool::Pool;
 
 /// Memory of a budget, lent to one producer.
 pub(crate) struct BudgetPage {

@@ -1,5 +1,6 @@
 //! Notices files that change while they are being written from.
 
+use std::collections::HashMap;
 use std::fs::{File, Metadata};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -7,8 +8,11 @@ use std::time::SystemTime;
 use writer_core::{Error, ErrorKind, FileRange, Result};
 
 /// The files that one object is written from, as they were when their ranges were handed over.
+///
+/// They stay open until this is dropped, so an object that is written from very many files needs
+/// as many descriptors.
 #[derive(Debug, Default)]
-pub struct Sources(Vec<Source>);
+pub struct Sources(HashMap<usize, Source>);
 
 #[derive(Debug)]
 struct Source {
@@ -33,21 +37,21 @@ impl Stamp {
 }
 
 impl Sources {
-    /// Remembers the state of the file of `range`, the first time that it is seen. The file stays
-    /// open until this is dropped.
+    /// Remembers the state of the file of `range`, the first time that it is seen.
     ///
     /// # Errors
     ///
     /// An I/O error.
     pub fn note(&mut self, range: &FileRange) -> Result<()> {
-        let mut known = self.0.iter().rev();
-        if range.is_empty() || known.any(|source| Arc::ptr_eq(&source.file, range.file())) {
-            return Ok(());
+        // While it is held, its address is nobody else's.
+        let address = Arc::as_ptr(range.file()).addr();
+        if !range.is_empty() && !self.0.contains_key(&address) {
+            let source = Source {
+                stamp: Stamp::of(&range.file().metadata()?),
+                file: Arc::clone(range.file()),
+            };
+            self.0.insert(address, source);
         }
-        self.0.push(Source {
-            stamp: Stamp::of(&range.file().metadata()?),
-            file: Arc::clone(range.file()),
-        });
         Ok(())
     }
 
@@ -57,7 +61,7 @@ impl Sources {
     ///
     /// [`ErrorKind::SourceChanged`], or an I/O error.
     pub fn verify(&self) -> Result<()> {
-        for Source { file, stamp } in &self.0 {
+        for Source { file, stamp } in self.0.values() {
             let now = Stamp::of(&file.metadata()?);
             if now != *stamp {
                 return Err(Error::new(

@@ -22,7 +22,8 @@ struct SlowStorage {
 }
 
 impl PartSink for SlowStorage {
-    fn accept(&mut self, part: LeavingPart) {
+    fn accept(&mut self, mut part: LeavingPart) {
+        part.begin();
         let stored = Arc::clone(&self.stored);
         tokio::spawn(async move {
             tokio::time::sleep(Duration::from_millis(2)).await;
@@ -230,7 +231,9 @@ fn in_flight(budget: &MemoryBudget) -> writer_tokio::InFlight {
     splitter.push("x".into()).unwrap();
     splitter.finish().unwrap();
     let part = splitter.next_part().unwrap();
-    budget.open_account().part_leaves(&part)
+    let mut in_flight = budget.open_account().part_leaves(&part);
+    in_flight.begin();
+    in_flight
 }
 
 #[tokio::test]

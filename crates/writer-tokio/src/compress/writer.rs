@@ -19,6 +19,7 @@ use crate::sources::Sources;
 /// A segment is taken by putting it at the end of `pending`, which every call works off before
 /// anything else: a `write_owned` that is dropped has written its segment all the same.
 pub(super) struct CompressingWriter {
+    uri: String,
     codec: Codec,
     expected: Option<u64>,
     state: State,
@@ -58,6 +59,7 @@ enum Target {
 impl CompressingWriter {
     pub(super) fn new(
         codec: Codec,
+        uri: &str,
         options: WriterOptions,
         open: impl FnOnce(WriterOptions) -> Result<Box<dyn ObjectWriter>> + Send + 'static,
     ) -> Result<Self> {
@@ -67,6 +69,7 @@ impl CompressingWriter {
             Some(_) => Target::Later(Box::new(open), Box::new(options)),
         };
         Ok(Self {
+            uri: uri.to_owned(),
             codec,
             expected,
             state: State::Undecided(target),
@@ -265,6 +268,7 @@ impl CompressingWriter {
 
     /// Keeps the first error for every later call, and gives up the memory that none will use.
     fn latch<T>(&mut self, result: Result<T>) -> Result<T> {
+        let result = result.map_err(|error| error.with_uri(&self.uri));
         if let Err(error) = &result {
             self.failed = Some(error.clone());
             self.pending.clear();
@@ -327,6 +331,7 @@ impl ObjectWriter for CompressingWriter {
 
     async fn finish(mut self: Box<Self>) -> Result<ObjectMetadata> {
         let completed = self.complete().await;
+        let completed = self.latch(completed);
         let Some(inner) = self.into_inner() else {
             // Only an error leaves it without one.
             return Err(completed.err().unwrap_or_else(closed));
@@ -336,7 +341,7 @@ impl ObjectWriter for CompressingWriter {
         };
         match inner.cancel().await {
             Ok(()) => Err(error),
-            Err(left) => Err(and_left(&error, &left)),
+            Err(left) => Err(error.with_note(format_args!("and cleaning up failed: {left}"))),
         }
     }
 
@@ -350,17 +355,4 @@ impl ObjectWriter for CompressingWriter {
 
 fn closed() -> Error {
     Error::new(ErrorKind::Closed, "the writer could not be opened")
-}
-
-/// `error`, with what the clean-up after it could not remove.
-fn and_left(error: &Error, left: &Error) -> Error {
-    let message = format!("{}; and cleaning up failed: {left}", error.message());
-    let mut both = Error::new(error.kind(), message).with_source(error.clone());
-    if let Some(uri) = error.uri() {
-        both = both.with_uri(uri);
-    }
-    if let Some(part) = error.part() {
-        both = both.with_part(part);
-    }
-    both
 }

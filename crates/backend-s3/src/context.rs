@@ -1,0 +1,137 @@
+//! What one upload knows of its store and its object, and how it settles what happened.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tracing::debug;
+use writer_core::{Crc64Nvme, Error, ErrorKind, IfExists, Result, WriterOptions};
+
+use crate::api::{Api, Stored};
+use crate::digest::{Hasher, PartDigest, Wanted};
+use crate::retry::RetryPolicy;
+
+/// An abort is repeated this often while parts that were on their way keep arriving: "it might
+/// be necessary to abort a given multipart upload multiple times"
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_AbortMultipartUpload.html>).
+const ABORTS: u32 = 5;
+
+/// What an upload needs to know of its store and its object.
+#[derive(Clone, Debug)]
+pub(crate) struct Context {
+    pub(crate) api: Api,
+    pub(crate) options: Arc<WriterOptions>,
+    pub(crate) retry: RetryPolicy,
+    pub(crate) hasher: Hasher,
+    /// Payloads are signed, by configuration.
+    pub(crate) sign: bool,
+    /// The service echoes no checksum: known from one answer for all writers of the store, whose
+    /// payloads are then signed.
+    pub(crate) silent: Arc<AtomicBool>,
+    pub(crate) abort_on_drop: bool,
+}
+
+/// How a stored body compares with what was sent.
+pub(crate) enum Verdict {
+    Stored,
+    /// Nothing vouches for the bytes: send them again, signed.
+    Unverified,
+    Damaged(Error),
+}
+
+impl Context {
+    pub(crate) fn signs(&self) -> bool {
+        self.sign || self.silent.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn wanted(&self, sign: bool) -> Wanted {
+        Wanted {
+            crc: self.options.enable_checksums,
+            sha256: sign,
+        }
+    }
+
+    /// Whether the service has what was sent: it says the same checksum, or it says none but has
+    /// checked the signed hash of the payload.
+    pub(crate) fn verify(&self, stored: &Stored, digest: &PartDigest) -> Verdict {
+        match (digest.crc, stored.crc) {
+            (Some(sent), Some(stored)) if sent != stored => Verdict::Damaged(damaged(sent, stored)),
+            (Some(_), None) if digest.sha256.is_none() => Verdict::Unverified,
+            _ => Verdict::Stored,
+        }
+    }
+
+    /// Whether the object is there after a request whose answer was lost, `error` being the last
+    /// that is known: its size and its checksum decide, or the outcome is ambiguous.
+    pub(crate) async fn resolve(
+        &self,
+        size: u64,
+        whole: Option<Crc64Nvme>,
+        error: Error,
+    ) -> Result<Stored> {
+        let found = match self.retry.run(|_| self.api.head()).await {
+            Ok(found) => found,
+            Err(head) if head.kind() == ErrorKind::NotFound => return Err(error),
+            Err(head) => return Err(ambiguous(error.with_note(head))),
+        };
+        let same = found.size == size && whole.is_none_or(|whole| found.checksum == Some(whole));
+        let proven = whole.is_some() && self.options.if_exists == IfExists::Replace;
+        match (same, proven) {
+            (true, true) => {
+                debug!("the answer was lost, but the object is there");
+                Ok(Stored {
+                    e_tag: found.e_tag,
+                    version_id: found.version_id,
+                    crc: found.checksum,
+                })
+            }
+            (true, false) => Err(ambiguous(error)),
+            // Another object is there, and the request may still be tried or aborted; but an
+            // upload that has vanished may have been completed, and the object replaced since.
+            (false, _) if error.kind() == ErrorKind::NotFound => Err(ambiguous(error)),
+            (false, _) => Err(error),
+        }
+    }
+
+    /// Aborts until nothing is left.
+    pub(crate) async fn abort(&self, upload_id: &str) -> Result<()> {
+        let aborted = async {
+            for round in 1..=ABORTS {
+                self.retry.run(|_| self.api.abort(upload_id)).await?;
+                if self.retry.run(|_| self.api.is_gone(upload_id)).await? {
+                    debug!(upload_id, "aborted");
+                    return Ok(());
+                }
+                tokio::time::sleep(Duration::from_millis(100) * round).await;
+            }
+            Err(Error::new(
+                ErrorKind::Unavailable,
+                "parts remain after it was aborted",
+            ))
+        };
+        aborted.await.map_err(|error: Error| {
+            Error::new(
+                error.kind(),
+                format!("upload {upload_id} is left on the service, which charges for it: {error}"),
+            )
+            .with_uri(self.api.location.uri())
+            .with_source(error)
+        })
+    }
+}
+
+fn ambiguous(error: Error) -> Error {
+    Error::new(
+        ErrorKind::Ambiguous,
+        "the answer to the request that makes the object visible was lost: it may have been \
+         written by this upload or by another; look at it",
+    )
+    .with_source(error)
+}
+
+pub(crate) fn damaged(sent: Crc64Nvme, stored: Crc64Nvme) -> Error {
+    Error::new(
+        ErrorKind::ChecksumMismatch,
+        format!("the service stored CRC64NVME {stored}, but {sent} was sent"),
+    )
+}

@@ -1,0 +1,247 @@
+//! Faults of the network and of the service: survived, or told, and nothing left behind.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::time::Duration;
+
+use backend_s3::{
+    MultipartUploadConfig, PayloadSigning, RetryPolicy, S3Config, S3ObjectStore,
+    StreamingMultipartSink,
+};
+use common::{PART, config, options, random, server, store};
+use testkit::server::Fault;
+use writer_core::{ErrorKind, IfExists, ObjectStore};
+
+#[tokio::test]
+async fn a_part_that_fails_for_good_fails_the_next_write_and_leaves_nothing() {
+    let server = server().start().await.unwrap();
+    let store = store(&server).await;
+    let fault = server.inject(
+        Fault::on("UploadPart")
+            .part(2)
+            .always()
+            .respond(403, "AccessDenied"),
+    );
+    let mut writer = store
+        .create_writer("s3://test/key", Some(options()))
+        .await
+        .unwrap();
+    let error = loop {
+        if let Err(error) = writer.write_chunk(&random(5, PART as usize)).await {
+            break error;
+        }
+    };
+    assert_eq!(error.kind(), ErrorKind::AccessDenied);
+    assert_eq!(error.part(), Some(2));
+    assert_eq!(error.uri(), Some("s3://test/key"));
+    let again = writer.write_chunk(b"x").await.unwrap_err();
+    assert_eq!(again.to_string(), error.to_string());
+    let last = writer.finish().await.unwrap_err();
+    assert_eq!(last.kind(), ErrorKind::AccessDenied);
+    assert!(fault.count() > 0);
+    assert!(server.uploads().is_empty() && server.keys().is_empty());
+}
+
+#[tokio::test]
+async fn passing_faults_are_survived() {
+    let server = server().start().await.unwrap();
+    let store = store(&server).await;
+    let faults = [
+        Fault::on("CreateMultipartUpload").respond(503, "SlowDown"),
+        Fault::on("UploadPart")
+            .part(1)
+            .times(2)
+            .respond(500, "InternalError"),
+        Fault::on("UploadPart").part(2).reset_before_body(),
+        Fault::on("UploadPart").part(3).reset_after_body(),
+        Fault::on("UploadPart").part(4).flip_bit(),
+        Fault::on("CompleteMultipartUpload").complete_200_with_error(),
+    ]
+    .map(|fault| server.inject(fault));
+    let data = random(6, 5 * PART as usize);
+    let config = MultipartUploadConfig::from(options());
+    let mut sink = StreamingMultipartSink::new(&store, "test", "key", config).unwrap();
+    sink.write(&data).await.unwrap();
+    let info = sink.finish().await.unwrap();
+    assert_eq!(server.object("key").unwrap().bytes(), data);
+    for fault in &faults {
+        assert!(fault.count() > 0, "{fault:?} was not injected");
+    }
+    assert_eq!(info.retries, 6);
+    assert!(server.uploads().is_empty());
+}
+
+#[tokio::test]
+async fn a_lost_answer_to_complete_is_looked_up() {
+    let server = server().start().await.unwrap();
+    let store = store(&server).await;
+    let fault = server.inject(Fault::on("CompleteMultipartUpload").reset_after_body());
+    let data = random(7, 2 * PART as usize);
+    let mut writer = store
+        .create_writer("s3://test/key", Some(options()))
+        .await
+        .unwrap();
+    writer.write_chunk(&data).await.unwrap();
+    let receipt = writer.finish().await.unwrap();
+    assert_eq!(fault.count(), 1);
+    assert_eq!(
+        receipt.e_tag.unwrap(),
+        server.object("key").unwrap().etag.trim_matches('"')
+    );
+}
+
+#[tokio::test]
+async fn a_service_that_echoes_another_checksum_is_not_believed() {
+    let server = server().start().await.unwrap();
+    let store = store(&server).await;
+    server.inject(
+        Fault::on("UploadPart")
+            .part(2)
+            .always()
+            .wrong_checksum_echo(),
+    );
+    let mut writer = store
+        .create_writer("s3://test/key", Some(options()))
+        .await
+        .unwrap();
+    let _ = writer.write_chunk(&random(8, 3 * PART as usize)).await;
+    let error = writer.finish().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ChecksumMismatch);
+    assert!(server.object("key").is_none() && server.uploads().is_empty());
+}
+
+#[tokio::test]
+async fn a_silent_service_gets_signed_payloads() {
+    let server = server().start().await.unwrap();
+    let config = config(&server).with_payload_signing(PayloadSigning::Never);
+    let store = S3ObjectStore::connect(config).await.unwrap();
+    server.inject(Fault::on("UploadPart").always().omit_checksum_echo());
+    let data = random(9, 3 * PART as usize);
+    let mut writer = store
+        .create_writer("s3://test/key", Some(options()))
+        .await
+        .unwrap();
+    writer.write_chunk(&data).await.unwrap();
+    writer.finish().await.unwrap();
+    assert_eq!(server.object("key").unwrap().bytes(), data);
+    for number in 1..=3 {
+        let log = server.log_of("UploadPart");
+        let last = log
+            .iter()
+            .rfind(|request| request.part_number == Some(number));
+        let hash = last.unwrap().header("x-amz-content-sha256").unwrap();
+        assert_eq!(hash.len(), 64, "part {number} was sent unsigned: {hash}");
+    }
+}
+
+#[tokio::test]
+async fn a_silent_service_is_found_out_once_and_create_only_is_never_sent_twice() {
+    let server = server().start().await.unwrap();
+    let config = config(&server).with_payload_signing(PayloadSigning::Never);
+    let store = S3ObjectStore::connect(config).await.unwrap();
+    server.inject(Fault::on("PutObject").always().omit_checksum_echo());
+    let create_only = options().with_if_exists(IfExists::Fail);
+    let mut writer = store
+        .create_writer("s3://test/first", Some(create_only))
+        .await
+        .unwrap();
+    writer.write_chunk(b"content").await.unwrap();
+    writer.finish().await.unwrap();
+    assert_eq!(server.stats().requests_of("PutObject"), 1);
+    for key in ["second", "third"] {
+        let uri = format!("s3://test/{key}");
+        store.put(&uri, "content".into()).await.unwrap();
+    }
+    // One of them was sent unsigned, and again; from then on the store knows.
+    assert_eq!(server.stats().requests_of("PutObject"), 4);
+}
+
+/// When every answer is lost, the object is looked at before anything is said.
+#[tokio::test]
+async fn lost_answers_are_resolved_or_called_ambiguous() {
+    let parts = 2 * PART as usize;
+    for (operation, len) in [("PutObject", 10), ("CompleteMultipartUpload", parts)] {
+        for (denied, expected) in [(false, None), (true, Some(ErrorKind::Ambiguous))] {
+            let server = server().repeat_complete(true).start().await.unwrap();
+            let store = store(&server).await;
+            if denied {
+                server.deny("HeadObject");
+            }
+            let fault = server.inject(Fault::on(operation).always().reset_after_body());
+            let mut writer = store
+                .create_writer("s3://test/key", Some(options()))
+                .await
+                .unwrap();
+            writer.write_chunk(&random(19, len)).await.unwrap();
+            let finished = writer.finish().await;
+            assert!(fault.count() > 0);
+            assert!(server.object("key").is_some());
+            assert_eq!(
+                finished.as_ref().err().map(|error| error.kind()),
+                expected,
+                "{operation}: {finished:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_an_abort_leaves_is_said() {
+    let server = server().deny("AbortMultipartUpload").start().await.unwrap();
+    let store = store(&server).await;
+    server.inject(
+        Fault::on("UploadPart")
+            .part(1)
+            .always()
+            .respond(403, "AccessDenied"),
+    );
+    let mut writer = store
+        .create_writer("s3://test/key", Some(options()))
+        .await
+        .unwrap();
+    let _ = writer.write_chunk(&random(20, 3 * PART as usize)).await;
+    let error = writer.finish().await.unwrap_err();
+    let id = server.uploads()[0].upload_id.clone();
+    assert!(error.message().contains(&id), "{error}");
+
+    let mut writer = store
+        .create_writer("s3://test/other", Some(options()))
+        .await
+        .unwrap();
+    let _ = writer.write_chunk(&random(21, 3 * PART as usize)).await;
+    drop(writer);
+    let error = store.close().await.unwrap_err();
+    assert!(error.to_string().contains("charges for it"), "{error}");
+}
+
+/// A server that reads a request and closes the connection, cleanly, without an answer.
+#[tokio::test]
+async fn a_connection_that_is_closed_before_the_answer_is_tried_again() {
+    use tokio::io::AsyncReadExt as _;
+
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let connections = tokio::spawn(async move {
+        let mut connections = 0;
+        while connections < 3 {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            connections += 1;
+            let _ = socket.read(&mut [0; 1024]).await;
+        }
+        connections
+    });
+    let retry = RetryPolicy::default()
+        .with_max_attempts(3)
+        .with_backoff(Duration::from_millis(1), Duration::from_millis(1));
+    let config = S3Config::default()
+        .with_endpoint_url(endpoint)
+        .with_credentials("key", "secret")
+        .with_retry(retry);
+    let store = S3ObjectStore::connect(config).await.unwrap();
+    let error = store.stat("s3://test/key").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    assert_eq!(error.attempts(), Some(3));
+    assert_eq!(connections.await.unwrap(), 3);
+}
