@@ -246,19 +246,25 @@ impl Account {
     }
 
     /// Says that `part` is cut. What was [charged](Self::charge) for it is released when the
-    /// returned guard is dropped.
+    /// returned guard is dropped. The caller [begins](InFlight::begin) it, unless it is held, and
+    /// then [yields](Self::yield_privilege).
     pub fn part_leaves(&mut self, part: &Part) -> InFlight {
         let charge = part.charge().min(self.linked);
         self.linked -= charge;
-        let mut state = self.pool.lock();
-        state.holders.retain(|holder| holder.account != self.id);
-        self.pool.pump(state);
         InFlight {
             charge,
             holds_memory: part.holds_memory(),
             begun: false,
             pool: Arc::clone(&self.pool),
         }
+    }
+
+    /// Gives up what was kept back for this writer's part, for the next one. After the part that
+    /// has left counts as in flight: before, others would seem to wait in vain.
+    pub fn yield_privilege(&self) {
+        let mut state = self.pool.lock();
+        state.holders.retain(|holder| holder.account != self.id);
+        self.pool.pump(state);
     }
 
     /// Checks that a part of `size` bytes fits the budget.

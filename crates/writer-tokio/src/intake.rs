@@ -259,6 +259,7 @@ impl Intake {
         while let Some(part) = self.splitter.next_part() {
             let in_flight = self.account.part_leaves(&part);
             sink.accept(LeavingPart { part, in_flight });
+            self.account.yield_privilege();
         }
     }
 
