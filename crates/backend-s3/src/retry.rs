@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use writer_core::{Error, Result};
 
+/// From this attempt on, a user who sees nothing happen would wonder.
+const WORTH_A_WARNING: u32 = 4;
+
 /// How a request that failed for a passing reason is tried again.
 ///
 /// The wait before attempt *n* + 1 is random, up to `base × 2ⁿ` but no more than `cap` ("full
@@ -66,7 +69,12 @@ impl RetryPolicy {
                 Ok(value) => return Ok(value),
                 Err(error) if error.is_retryable() && attempt < self.max_attempts => {
                     let wait = self.wait(attempt, fastrand::f64());
-                    tracing::debug!(%error, attempt, ?wait, "trying again");
+                    // What passes by itself is not worth a line; what takes seconds is.
+                    if attempt < WORTH_A_WARNING {
+                        tracing::debug!(%error, attempt, ?wait, "trying again");
+                    } else {
+                        tracing::warn!(%error, attempt, "still failing, trying again");
+                    }
                     tokio::time::sleep(wait).await;
                     attempt += 1;
                 }

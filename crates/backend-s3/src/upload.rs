@@ -69,8 +69,8 @@ pub(crate) async fn run(
                     upload.fail(error).await;
                 }
                 Some(Command::Cancel(reply)) => {
-                    // Whoever gave up on the answer does not need it.
-                    let _ = reply.send(upload.stop().await);
+                    let stopped = upload.stop().await;
+                    upload.tell(reply, stopped);
                 }
                 Some(Command::Abandon(cleanup)) => abandoned = Some(cleanup),
                 None => break,
@@ -214,7 +214,15 @@ impl Upload {
             }
             Err(error) => Err(self.fail(error).await),
         };
-        let _nobody_waits = reply.send(receipt);
+        self.tell(reply, receipt);
+    }
+
+    /// Answers the writer. What the clean-up left is said with it, and not once more by `close`,
+    /// unless nobody listens.
+    fn tell<T>(&mut self, reply: oneshot::Sender<Result<T>>, answer: Result<T>) {
+        if reply.send(answer).is_ok() {
+            self.left = None;
+        }
     }
 
     async fn publish(&mut self, sources: &Sources) -> Result<Receipt> {
@@ -334,7 +342,7 @@ impl Upload {
             error = error.with_note(left.message());
         }
         if let Some((_, reply)) = self.finishing.take() {
-            let _nobody_waits = reply.send(Err(error.clone()));
+            self.tell(reply, Err(error.clone()));
         }
         error
     }
@@ -373,9 +381,9 @@ impl Upload {
             return;
         }
         if let Err(error) = self.stop().await {
-            warn!(%error, "an upload could not be aborted");
-            if let Some(cleanup) = cleanup {
-                cleanup.failed(&error);
+            match cleanup {
+                Some(cleanup) => cleanup.failed(&error),
+                None => warn!(%error, "an upload could not be aborted"),
             }
         }
     }

@@ -74,7 +74,8 @@ pub(crate) struct PutArgs {
     /// What to write where. A source is a file, a pipe, or `-` for standard input. The
     /// destination comes last; of two arguments it is the one with a scheme, if only one has
     /// one. A destination that ends in `/` is a prefix, to which file names are appended
-    #[arg(required = true, num_args = 2.., value_names = ["SOURCE", "DEST"])]
+    // One is enough for clap, which counts anew after each option in between; `jobs` counts all.
+    #[arg(required = true, num_args = 1.., value_names = ["SOURCE", "DEST"])]
     pub(crate) paths: Vec<OsString>,
     /// Read the whole object into memory before it is stored
     #[arg(long)]
@@ -91,7 +92,8 @@ pub(crate) struct PutArgs {
     /// Do not check what was stored against a checksum of what was sent
     #[arg(long)]
     pub(crate) no_checksum: bool,
-    /// Do not compress objects whose names end in .zst or .gz
+    /// Store objects whose names end in .zst or .gz as they are, too. Without this they are
+    /// compressed in that format, unless the bytes already are
     #[arg(long)]
     pub(crate) no_compression: bool,
     /// Sign the bytes of requests: always, never, or where nothing else protects them

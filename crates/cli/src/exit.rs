@@ -22,7 +22,8 @@ Exit codes:
   143  terminated (SIGTERM)";
 
 /// How the SDK, in its many ways, says that it found no credentials.
-const NO_CREDENTIALS: [&str; 5] = [
+const NO_CREDENTIALS: [&str; 6] = [
+    "loading credentials",
     "no credentials",
     "credentials provider",
     "credential provider",
@@ -57,7 +58,10 @@ fn to_stderr(text: &str) {
 /// The texts of an error and of its causes, each once, and a hint.
 fn describe(error: &anyhow::Error) -> String {
     let mut text = format!("error: {error}\n");
-    for cause in error.chain().skip(1) {
+    // Errors of the SDK say in the language of its types what ours have said already.
+    let telling =
+        |cause: &&(dyn std::error::Error + 'static)| cause.is::<Error>() || cause.is::<io::Error>();
+    for cause in error.chain().skip(1).filter(telling) {
         let cause = cause.to_string();
         if !text.contains(&cause) {
             let _ = writeln!(text, "  caused by: {cause}");
@@ -97,6 +101,15 @@ fn hint(error: &anyhow::Error, text: &str) -> Option<&'static str> {
             "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile that has \
              credentials with --profile",
         );
+    }
+    if ["signaturedoesnotmatch", "invalidaccesskeyid"]
+        .iter()
+        .any(|code| text.contains(code))
+    {
+        return Some("the service does not know these credentials: check the key and the secret");
+    }
+    if text.contains("authorizationheadermalformed") {
+        return Some("the credentials are for another region: set --region or AWS_REGION");
     }
     match kind(error)? {
         ErrorKind::NotFound if text.contains("bucket") => {

@@ -46,7 +46,7 @@ fn filter(args: &LogArgs) -> EnvFilter {
 fn directives(args: &LogArgs) -> String {
     let (others, ours) = match args.verbose {
         _ if args.quiet => ("error", "error"),
-        0 => ("warn", "warn"),
+        0 => ("error", "warn"),
         1 => ("warn", "info"),
         2 => ("info", "debug"),
         _ => ("debug", "trace"),

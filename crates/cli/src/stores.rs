@@ -32,7 +32,7 @@ enum Backend {
 impl Backend {
     fn of(uri: &str) -> Result<Self> {
         let Some((scheme, _)) = split_scheme(uri) else {
-            return Ok(Self::Fs);
+            return refuse_mistyped(uri).map(|()| Self::Fs);
         };
         match &*scheme.to_ascii_lowercase() {
             "file" => Ok(Self::Fs),
@@ -87,6 +87,18 @@ impl Stores {
             errors.extend(store.close().await.err());
         }
         errors
+    }
+}
+
+/// Refuses what looks like a URI and, taken literally, would be a file: `s3:/bucket/key`.
+fn refuse_mistyped(path: &str) -> Result<()> {
+    let scheme = path.split_once(':').map(|(scheme, _)| scheme);
+    match scheme.map(str::to_ascii_lowercase).as_deref() {
+        Some(scheme @ ("s3" | "file")) => {
+            let text = format!("write {scheme}://… for a URI, or ./{path} for a file of that name");
+            Err(Error::new(ErrorKind::InvalidInput, text).with_uri(path))
+        }
+        _ => Ok(()),
     }
 }
 

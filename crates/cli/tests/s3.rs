@@ -207,6 +207,55 @@ fn errors_say_what_to_do() {
 }
 
 #[test]
+fn options_may_stand_anywhere() {
+    let server = server();
+    let folders = Folders::new();
+    let file = folders.source("source", b"content");
+    let mut command = cli(&server);
+    command.arg("put").arg(&file);
+    command.args(["--content-type", "text/plain", "s3://test/key"]);
+    assert_code(&command.output().unwrap(), 0);
+    assert_eq!(server.object("key").unwrap().bytes(), "content");
+}
+
+#[test]
+fn a_mistyped_uri_is_not_a_file() {
+    let server = server();
+    let folders = Folders::new();
+    let file = folders.source("source", b"content");
+    for typo in ["s3:/test/key", "s3:test/key", "file:/tmp/key"] {
+        let output = cli(&server)
+            .arg("put")
+            .arg(&file)
+            .arg(typo)
+            .output()
+            .unwrap();
+        assert_error(&output, 2, &[typo, "./"]);
+    }
+}
+
+#[test]
+fn names_ask_for_compression() {
+    let server = server();
+    let data = vec![b'a'; 100_000];
+    for (name, magic) in [
+        ("k.gz", &[0x1f, 0x8b][..]),
+        ("k.zst", &[0x28, 0xb5, 0x2f, 0xfd]),
+    ] {
+        let uri = format!("s3://test/{name}");
+        let mut command = cli(&server);
+        let output = run_with_input(command.args(["put", "-", &uri]), &data);
+        assert_code(&output, 0);
+        let stored = server.object(name).unwrap().bytes();
+        assert!(stored.starts_with(magic) && stored.len() < 1_000, "{name}");
+        let mut command = cli(&server);
+        let output = run_with_input(command.args(["put", "--no-compression", "-", &uri]), &data);
+        assert_code(&output, 0);
+        assert_eq!(server.object(name).unwrap().bytes(), data);
+    }
+}
+
+#[test]
 fn create_only_refuses_to_replace() {
     let server = server();
     let put = |data: &[u8]| {

@@ -68,6 +68,16 @@ pub trait ObjectWriter: Send {
     /// handed back through [`write_owned`](Self::write_owned): the way to read from a pipe or a
     /// socket without a second copy.
     ///
+    /// ```
+    /// # use writer_core::{ObjectWriter, Result};
+    /// # async fn copy(mut input: impl std::io::Read, writer: &mut dyn ObjectWriter) -> Result<()> {
+    /// let mut page = writer.reserve(64 * 1024).await?;
+    /// let read = input.read(page.spare_mut())?;
+    /// writer.write_owned(page.split(read)).await?; // and the page goes on with what is spare
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// As [`write_chunk`](Self::write_chunk), and

@@ -178,6 +178,13 @@ impl Account {
     /// Safe.
     pub async fn page(&mut self, at_least: usize, open: OpenPart) -> Result<Box<dyn Page>> {
         let size = at_least.max(PAGE_SIZE);
+        if at_least as u64 > self.pool.capacity {
+            let capacity = self.pool.capacity;
+            return Err(Error::new(
+                ErrorKind::LimitExceeded,
+                format!("the memory budget of {capacity} bytes can't lend {at_least} in one piece"),
+            ));
+        }
         self.check_size(open.target.max(size as u64))?;
         if let Some(page) = self.page_on_credit(size) {
             return Ok(page);
@@ -281,9 +288,8 @@ impl Account {
             ErrorKind::LimitExceeded,
             format!(
                 "a part of {size} bytes does not fit the memory budget of {capacity} bytes: \
-                 raise the budget to at least {}, lower the part size, or write file ranges, \
-                 which need no memory",
-                size.saturating_mul(2)
+                 raise the budget to at least that, lower the part size, or write file ranges, \
+                 which need no memory"
             ),
         ))
     }

@@ -76,7 +76,14 @@ async fn main() -> std::io::Result<()> {
         .latency(Duration::from_millis(cli.latency_ms))
         .keep_log(false)
         .start()
-        .await?;
+        .await
+        .map_err(|error| {
+            let text = format!(
+                "can't listen on port {} (--port takes another): {error}",
+                cli.port
+            );
+            std::io::Error::new(error.kind(), text)
+        })?;
     welcome(&server, cli.discard);
     tokio::signal::ctrl_c().await?;
     server.shutdown().await;
@@ -96,5 +103,8 @@ fn welcome(server: &TestServer, discard: bool) {
     println!("export AWS_ACCESS_KEY_ID={}", server.access_key());
     println!("export AWS_SECRET_ACCESS_KEY={}", server.secret_key());
     println!("export AWS_REGION={}", server.region());
-    println!("aws s3 cp README.md s3://{}/", server.bucket());
+    println!(
+        "# and then, for one: aws s3 cp FILE s3://{}/",
+        server.bucket()
+    );
 }
