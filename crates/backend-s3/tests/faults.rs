@@ -10,7 +10,7 @@ use backend_s3::{
     MultipartUploadConfig, PayloadSigning, RetryPolicy, S3Config, S3ObjectStore,
     StreamingMultipartSink,
 };
-use common::{PART, config, options, random, server, store};
+use common::{PART, config, open, options, random, server, store};
 use testkit::server::Fault;
 use writer_core::{ErrorKind, IfExists, ObjectStore};
 
@@ -24,10 +24,7 @@ async fn a_part_that_fails_for_good_fails_the_next_write_and_leaves_nothing() {
             .always()
             .respond(403, "AccessDenied"),
     );
-    let mut writer = store
-        .create_writer("s3://test/key", Some(options()))
-        .await
-        .unwrap();
+    let mut writer = open(&store, "key", options()).await;
     let error = loop {
         if let Err(error) = writer.write_chunk(&random(5, PART as usize)).await {
             break error;
@@ -79,10 +76,7 @@ async fn a_lost_answer_to_complete_is_looked_up() {
     let store = store(&server).await;
     let fault = server.inject(Fault::on("CompleteMultipartUpload").reset_after_body());
     let data = random(7, 2 * PART as usize);
-    let mut writer = store
-        .create_writer("s3://test/key", Some(options()))
-        .await
-        .unwrap();
+    let mut writer = open(&store, "key", options()).await;
     writer.write_chunk(&data).await.unwrap();
     let receipt = writer.finish().await.unwrap();
     assert_eq!(fault.count(), 1);
@@ -102,10 +96,7 @@ async fn a_service_that_echoes_another_checksum_is_not_believed() {
             .always()
             .wrong_checksum_echo(),
     );
-    let mut writer = store
-        .create_writer("s3://test/key", Some(options()))
-        .await
-        .unwrap();
+    let mut writer = open(&store, "key", options()).await;
     let _ = writer.write_chunk(&random(8, 3 * PART as usize)).await;
     let error = writer.finish().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ChecksumMismatch);
@@ -119,10 +110,7 @@ async fn a_silent_service_gets_signed_payloads() {
     let store = S3ObjectStore::connect(config).await.unwrap();
     server.inject(Fault::on("UploadPart").always().omit_checksum_echo());
     let data = random(9, 3 * PART as usize);
-    let mut writer = store
-        .create_writer("s3://test/key", Some(options()))
-        .await
-        .unwrap();
+    let mut writer = open(&store, "key", options()).await;
     writer.write_chunk(&data).await.unwrap();
     writer.finish().await.unwrap();
     assert_eq!(server.object("key").unwrap().bytes(), data);
@@ -143,10 +131,7 @@ async fn a_silent_service_is_found_out_once_and_create_only_is_never_sent_twice(
     let store = S3ObjectStore::connect(config).await.unwrap();
     server.inject(Fault::on("PutObject").always().omit_checksum_echo());
     let create_only = options().with_if_exists(IfExists::Fail);
-    let mut writer = store
-        .create_writer("s3://test/first", Some(create_only))
-        .await
-        .unwrap();
+    let mut writer = open(&store, "first", create_only).await;
     writer.write_chunk(b"content").await.unwrap();
     writer.finish().await.unwrap();
     assert_eq!(server.stats().requests_of("PutObject"), 1);
@@ -170,10 +155,7 @@ async fn lost_answers_are_resolved_or_called_ambiguous() {
                 server.deny("HeadObject");
             }
             let fault = server.inject(Fault::on(operation).always().reset_after_body());
-            let mut writer = store
-                .create_writer("s3://test/key", Some(options()))
-                .await
-                .unwrap();
+            let mut writer = open(&store, "key", options()).await;
             writer.write_chunk(&random(19, len)).await.unwrap();
             let finished = writer.finish().await;
             assert!(fault.count() > 0);
@@ -197,19 +179,13 @@ async fn what_an_abort_leaves_is_said() {
             .always()
             .respond(403, "AccessDenied"),
     );
-    let mut writer = store
-        .create_writer("s3://test/key", Some(options()))
-        .await
-        .unwrap();
+    let mut writer = open(&store, "key", options()).await;
     let _ = writer.write_chunk(&random(20, 3 * PART as usize)).await;
     let error = writer.finish().await.unwrap_err();
     let id = server.uploads()[0].upload_id.clone();
     assert!(error.message().contains(&id), "{error}");
 
-    let mut writer = store
-        .create_writer("s3://test/other", Some(options()))
-        .await
-        .unwrap();
+    let mut writer = open(&store, "other", options()).await;
     let _ = writer.write_chunk(&random(21, 3 * PART as usize)).await;
     drop(writer);
     let error = store.close().await.unwrap_err();

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backend_s3::{MultipartUploadConfig, PayloadSigning, S3ObjectStore, StreamingMultipartSink};
-use common::{PART, config, options, random, server, store};
+use common::{PART, config, open, options, random, server, store};
 use writer_core::{ErrorKind, IfExists, ObjectStore, Segment};
 
 async fn eventually(what: &str, mut check: impl FnMut() -> bool) {
@@ -47,10 +47,7 @@ async fn parts_leave_while_the_producer_idles() {
     let server = server().start().await.unwrap();
     let store = store(&server).await;
     let data = random(2, 3 * PART as usize + 7);
-    let mut writer = store
-        .create_writer("s3://test/key", Some(options()))
-        .await
-        .unwrap();
+    let mut writer = open(&store, "key", options()).await;
     writer.write_chunk(&data[..PART as usize]).await.unwrap();
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert!(
@@ -80,10 +77,7 @@ async fn a_known_length_creates_with_the_first_byte() {
     let server = server().start().await.unwrap();
     let store = store(&server).await;
     let options = options().with_expected_size(3 * PART);
-    let mut writer = store
-        .create_writer("s3://test/key", Some(options))
-        .await
-        .unwrap();
+    let mut writer = open(&store, "key", options).await;
     writer.write_chunk(b"x").await.unwrap();
     eventually("Create", || {
         server.stats().requests_of("CreateMultipartUpload") == 1
@@ -149,10 +143,7 @@ async fn payloads_are_signed_as_asked() {
         let server = server().start().await.unwrap();
         let config = config(&server).with_payload_signing(signing);
         let store = S3ObjectStore::connect(config).await.unwrap();
-        let mut writer = store
-            .create_writer("s3://test/key", Some(options()))
-            .await
-            .unwrap();
+        let mut writer = open(&store, "key", options()).await;
         writer
             .write_chunk(&random(10, 2 * PART as usize))
             .await
@@ -172,10 +163,7 @@ async fn checksums_can_be_off() {
     let store = store(&server).await;
     let options = options().with_checksums(false);
     let data = random(11, 2 * PART as usize);
-    let mut writer = store
-        .create_writer("s3://test/key", Some(options))
-        .await
-        .unwrap();
+    let mut writer = open(&store, "key", options).await;
     writer.write_chunk(&data).await.unwrap();
     let receipt = writer.finish().await.unwrap();
     assert_eq!(receipt.checksum, None);
@@ -192,10 +180,7 @@ async fn a_dropped_writer_is_aborted_and_close_waits_for_it() {
     let server = server().start().await.unwrap();
     let store = store(&server).await;
     let hold = server.hold("UploadPart");
-    let mut writer = store
-        .create_writer("s3://test/key", Some(options()))
-        .await
-        .unwrap();
+    let mut writer = open(&store, "key", options()).await;
     writer
         .write_chunk(&random(12, 4 * PART as usize))
         .await
@@ -287,19 +272,13 @@ async fn write_only_credentials_are_enough() {
         .await
         .unwrap();
     let store = store(&server).await;
-    let mut writer = store
-        .create_writer("s3://test/key", Some(options()))
-        .await
-        .unwrap();
+    let mut writer = open(&store, "key", options()).await;
     writer
         .write_chunk(&random(16, 3 * PART as usize))
         .await
         .unwrap();
     writer.finish().await.unwrap();
-    let mut writer = store
-        .create_writer("s3://test/other", Some(options()))
-        .await
-        .unwrap();
+    let mut writer = open(&store, "other", options()).await;
     writer
         .write_chunk(&random(16, 3 * PART as usize))
         .await
@@ -319,10 +298,7 @@ async fn sixty_four_parts_over_ten_megabits_do_not_time_out() {
     let options = options()
         .with_part_size(part as u64)
         .with_expected_size(data.len() as u64);
-    let mut writer = store
-        .create_writer("s3://test/key", Some(options))
-        .await
-        .unwrap();
+    let mut writer = open(&store, "key", options).await;
     writer.write_owned(data.clone().into()).await.unwrap();
     let receipt = writer.finish().await.unwrap();
     assert_eq!(receipt.parts, Some(64));

@@ -1,11 +1,11 @@
 //! A server, a store on it, and data that shows where it came from.
 
-#![allow(dead_code, unreachable_pub)]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 use backend_s3::{RetryPolicy, S3Config, S3ObjectStore};
 use std::time::Duration;
 use testkit::server::{Builder, TestServer};
-use writer_core::{PartLimits, WriterOptions};
+use writer_core::{ObjectStore, ObjectWriter, PartLimits, WriterOptions};
 
 /// Part size of these tests: small, so that many parts are little data.
 pub const PART: u64 = 64 * 1024;
@@ -35,6 +35,16 @@ pub async fn store(server: &TestServer) -> S3ObjectStore {
 
 pub fn options() -> WriterOptions {
     WriterOptions::default().with_part_size(PART)
+}
+
+/// A writer of `key` in the bucket of these tests.
+pub async fn open(
+    store: &S3ObjectStore,
+    key: &str,
+    options: WriterOptions,
+) -> Box<dyn ObjectWriter> {
+    let uri = format!("s3://test/{key}");
+    store.create_writer(&uri, Some(options)).await.unwrap()
 }
 
 /// Random bytes, the same for the same seed.
