@@ -61,14 +61,41 @@ impl Context {
         }
     }
 
-    /// Whether the object is there after a request whose answer was lost, `error` being the last
-    /// that is known: its size and its checksum decide, or the outcome is ambiguous.
-    pub(crate) async fn resolve(
+    /// Sends the request that makes an object of `size` bytes visible, with the attempt's number,
+    /// until its outcome is known.
+    pub(crate) async fn make_visible<F>(
         &self,
         size: u64,
         whole: Option<Crc64Nvme>,
-        error: Error,
-    ) -> Result<Stored> {
+        mut request: impl FnMut(u32) -> F,
+    ) -> Result<Stored>
+    where
+        F: Future<Output = Result<Stored>>,
+    {
+        let attempt = |attempt| {
+            let sent = request(attempt);
+            async move {
+                match sent.await {
+                    // An earlier attempt may have done it, and only its answer been lost.
+                    Err(error) if attempt > 1 && is_settled(&error) => {
+                        self.resolve(size, whole, error).await
+                    }
+                    other => other,
+                }
+            }
+        };
+        match self.retry.run(attempt).await {
+            // All answers were lost, or none came.
+            Err(error) if error.kind() == ErrorKind::Unavailable => {
+                self.resolve(size, whole, error).await
+            }
+            other => other,
+        }
+    }
+
+    /// Whether the object is there after a request whose answer was lost, `error` being the last
+    /// that is known: its size and its checksum decide, or the outcome is ambiguous.
+    async fn resolve(&self, size: u64, whole: Option<Crc64Nvme>, error: Error) -> Result<Stored> {
         let found = match self.retry.run(|_| self.api.head()).await {
             Ok(found) => found,
             Err(head) if head.kind() == ErrorKind::NotFound => return Err(error),
@@ -118,6 +145,14 @@ impl Context {
             .with_source(error)
         })
     }
+}
+
+/// True if the service no longer has the upload, or now has the object that a condition forbids.
+fn is_settled(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::NotFound | ErrorKind::AlreadyExists | ErrorKind::PreconditionFailed
+    )
 }
 
 fn ambiguous(error: Error) -> Error {

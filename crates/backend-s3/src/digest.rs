@@ -55,11 +55,7 @@ impl Hasher {
         if !wanted.crc && !wanted.sha256 {
             return Ok(PartDigest::default());
         }
-        let in_memory = part
-            .segments()
-            .iter()
-            .all(|segment| matches!(segment, Segment::Memory(_)));
-        if in_memory && part.len() <= INLINE {
+        if !part.reads_files() && part.len() <= INLINE {
             return digest(part.segments(), wanted);
         }
         // Never closed.

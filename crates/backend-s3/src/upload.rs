@@ -193,8 +193,7 @@ impl Upload {
     }
 
     async fn finish_if_idle(&mut self) {
-        let idle = self.active.is_empty() && self.queue.is_empty();
-        if !idle || self.finishing.is_none() {
+        if !self.active.is_empty() || !self.queue.is_empty() {
             return;
         }
         let Some((sources, mut reply)) = self.finishing.take() else {
@@ -248,21 +247,11 @@ impl Upload {
             let digest = context.hasher.digest(part, context.wanted(sign)).await?;
             sources.verify()?;
             let (digest, retries) = (&digest, &self.retries);
-            let put = |attempt| async move {
+            let put = |attempt| {
                 count_retry(retries, attempt);
-                match context.api.put_object(part, digest, &context.options).await {
-                    Err(error) if attempt > 1 && error.kind() == ErrorKind::AlreadyExists => {
-                        context.resolve(part.len(), digest.crc, error).await
-                    }
-                    other => other,
-                }
+                context.api.put_object(part, digest, &context.options)
             };
-            let stored = match context.retry.run(put).await {
-                Err(error) if error.kind() == ErrorKind::Unavailable => {
-                    context.resolve(part.len(), digest.crc, error).await?
-                }
-                other => other?,
-            };
+            let stored = context.make_visible(part.len(), digest.crc, put).await?;
             match context.verify(&stored, digest) {
                 Verdict::Stored => {}
                 Verdict::Unverified => {
@@ -295,24 +284,12 @@ impl Upload {
         let size = self.stored.iter().map(|part| part.len).sum();
         let whole = whole_checksum(&self.stored);
         let (context, parts, retries) = (&self.context, &self.stored, &self.retries);
-        let (api, options, id) = (&context.api, &context.options, &upload_id);
-        let complete = |attempt| async move {
+        let (api, options) = (&context.api, &context.options);
+        let complete = |attempt| {
             count_retry(retries, attempt);
-            match api.complete(id, parts, whole, options).await {
-                // An earlier attempt may have done it, and only its answer been lost.
-                Err(error) if attempt > 1 && is_settled(&error) => {
-                    context.resolve(size, whole, error).await
-                }
-                other => other,
-            }
+            api.complete(&upload_id, parts, whole, options)
         };
-        let completed = match context.retry.run(complete).await {
-            // All answers were lost, or none came.
-            Err(error) if error.kind() == ErrorKind::Unavailable => {
-                context.resolve(size, whole, error).await?
-            }
-            other => other?,
-        };
+        let completed = context.make_visible(size, whole, complete).await?;
         if let (Some(sent), Some(stored)) = (whole, completed.crc)
             && sent != stored
         {
@@ -411,7 +388,11 @@ impl PartTask {
     }
 
     async fn digest(&self) -> Result<PartDigest> {
-        let wanted = self.context.wanted(self.context.signs());
+        self.digest_with(self.context.signs()).await
+    }
+
+    async fn digest_with(&self, sign: bool) -> Result<PartDigest> {
+        let wanted = self.context.wanted(sign);
         self.context.hasher.digest(self.part.part(), wanted).await
     }
 
@@ -450,15 +431,15 @@ impl PartTask {
             });
         }
     }
-}
 
-impl PartTask {
     /// A body that did not arrive as it was hashed was damaged on its way, and is sent again; or
     /// its file has changed in between, and then another try is in vain.
     async fn blame_source(&self, stored: Result<Stored>, sent: &PartDigest) -> Result<Stored> {
+        let reads_files = self.part.part().reads_files();
         match stored {
-            Err(error) if error.kind() == ErrorKind::ChecksumMismatch => {
-                if self.digest().await? == *sent {
+            Err(error) if error.kind() == ErrorKind::ChecksumMismatch && reads_files => {
+                // Hashed as it was then, whatever is known of the service by now.
+                if self.digest_with(sent.sha256.is_some()).await? == *sent {
                     return Err(error);
                 }
                 let text = "the file changed while it was sent";
@@ -484,14 +465,6 @@ fn whole_checksum(parts: &[StoredPart]) -> Option<Crc64Nvme> {
     parts.try_fold(first, |whole, part| {
         Some(combine(whole, part.crc?, part.len))
     })
-}
-
-/// True if the service no longer has the upload, or now has the object that a condition forbids.
-fn is_settled(error: &Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::NotFound | ErrorKind::AlreadyExists | ErrorKind::PreconditionFailed
-    )
 }
 
 fn count_retry(retries: &AtomicU64, attempt: u32) {

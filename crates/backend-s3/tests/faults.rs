@@ -4,6 +4,8 @@
 
 mod common;
 
+use std::io::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use backend_s3::{
@@ -12,7 +14,7 @@ use backend_s3::{
 };
 use common::{PART, config, open, options, random, server, store};
 use testkit::server::Fault;
-use writer_core::{ErrorKind, IfExists, ObjectStore};
+use writer_core::{ErrorKind, IfExists, ObjectStore, Segment};
 
 #[tokio::test]
 async fn a_part_that_fails_for_good_fails_the_next_write_and_leaves_nothing() {
@@ -220,4 +222,25 @@ async fn a_connection_that_is_closed_before_the_answer_is_tried_again() {
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
     assert_eq!(error.attempts(), Some(3));
     assert_eq!(connections.await.unwrap(), 3);
+}
+
+/// That payloads are signed from now on does not make a file look changed.
+#[tokio::test]
+async fn a_damaged_part_of_a_file_is_sent_again_whatever_is_learnt_meanwhile() {
+    let server = server().start().await.unwrap();
+    let config = config(&server).with_payload_signing(PayloadSigning::Never);
+    let store = S3ObjectStore::connect(config).await.unwrap();
+    let damage = Fault::on("UploadPart").part(1).flip_bit();
+    let damage = server.inject(damage.delay(Duration::from_millis(300)));
+    server.inject(Fault::on("UploadPart").always().omit_checksum_echo());
+    let data = random(22, 3 * PART as usize);
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(&data).unwrap();
+    let range = 0..data.len() as u64;
+    let mut writer = open(&store, "key", options()).await;
+    let written = writer.write_owned(Segment::file(Arc::new(file), range));
+    written.await.unwrap();
+    writer.finish().await.unwrap();
+    assert_eq!(damage.count(), 1);
+    assert_eq!(server.object("key").unwrap().bytes(), data);
 }

@@ -85,6 +85,14 @@ impl Part {
         self.segments.iter().map(Segment::charge).sum()
     }
 
+    /// True if any byte of the part is read from a file when it is stored.
+    #[must_use]
+    pub fn reads_files(&self) -> bool {
+        self.segments
+            .iter()
+            .any(|segment| matches!(segment, Segment::File(_)))
+    }
+
     /// True if any byte of the part is held in memory, admitted or not.
     #[must_use]
     pub fn holds_memory(&self) -> bool {
