@@ -143,12 +143,6 @@ pub struct Account {
 }
 
 impl Account {
-    /// The budget's size in bytes.
-    #[must_use]
-    pub fn capacity(&self) -> u64 {
-        self.pool.capacity
-    }
-
     /// Admits up to `bytes` for this writer alone, as far as they are free now; no page is
     /// allocated by it.
     pub fn set_aside(&mut self, bytes: u64) {
