@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use aws_runtime::auth::PayloadSigningOverride;
 use aws_sdk_s3::Client;
-use aws_sdk_s3::config::interceptors::BeforeSerializationInterceptorContextRef;
+use aws_sdk_s3::config::interceptors::{
+    BeforeSerializationInterceptorContextRef, BeforeTransmitInterceptorContextMut,
+};
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::BoxError;
 use aws_sdk_s3::types::{
@@ -17,7 +19,7 @@ use writer_core::{
     Crc64Nvme, Error, ErrorKind, IfExists, ObjectMetadata, Part, Result, WriterOptions,
 };
 
-use crate::body::{PartBody, Progress};
+use crate::body::{Outgoing, Progress};
 use crate::digest::PartDigest;
 use crate::error::{code_of, from_sdk};
 use crate::location::Location;
@@ -81,13 +83,15 @@ impl Api {
         }
     }
 
+    /// Sends a part with its `digest`, or hashes it on its way; gives what was sent.
     pub(crate) async fn upload_part(
         &self,
         upload_id: &str,
         part: &Part,
-        digest: &PartDigest,
-    ) -> Result<Stored> {
-        let progress = Progress::new(part.len());
+        digest: Option<PartDigest>,
+    ) -> Result<(Stored, PartDigest)> {
+        let outgoing = Outgoing::new(part, digest.is_none());
+        let sent = digest.unwrap_or_default();
         let request = self
             .client
             .upload_part()
@@ -96,19 +100,21 @@ impl Api {
             .upload_id(upload_id)
             .part_number(number(part.number())?)
             .content_length(signed(part.len())?)
-            .set_checksum_crc64_nvme(digest.crc.map(encode))
-            .body(PartBody::sdk_body(part, Arc::clone(&progress)).into())
+            .set_checksum_crc64_nvme(sent.crc.map(encode))
+            .body(outgoing.sdk_body().into())
             .customize()
-            .interceptor(SignPayload::of(digest));
+            .interceptor(SendPart::new(&outgoing, &sent));
         let output = self
-            .moving(&progress, request.send())
+            .moving(outgoing.progress(), request.send())
             .await?
             .map_err(|error| from_sdk("UploadPart", error))?;
-        Ok(Stored {
+        let stored = Stored {
             e_tag: output.e_tag().map(str::to_owned),
             version_id: None,
             crc: decode(output.checksum_crc64_nvme())?,
-        })
+        };
+        let crc = sent.crc.or_else(|| outgoing.crc());
+        Ok((stored, PartDigest { crc, ..sent }))
     }
 
     pub(crate) async fn put_object(
@@ -117,7 +123,7 @@ impl Api {
         digest: &PartDigest,
         options: &WriterOptions,
     ) -> Result<Stored> {
-        let progress = Progress::new(part.len());
+        let outgoing = Outgoing::new(part, false);
         let request = self
             .client
             .put_object()
@@ -128,11 +134,11 @@ impl Api {
             .set_metadata(metadata_of(options))
             .set_if_none_match(none_match(options))
             .set_checksum_crc64_nvme(digest.crc.map(encode))
-            .body(PartBody::sdk_body(part, Arc::clone(&progress)).into())
+            .body(outgoing.sdk_body().into())
             .customize()
-            .interceptor(SignPayload::of(digest));
+            .interceptor(SendPart::new(&outgoing, digest));
         let output = self
-            .moving(&progress, request.send())
+            .moving(outgoing.progress(), request.send())
             .await?
             .map_err(|error| conditional(from_sdk("PutObject", error), options))?;
         Ok(Stored {
@@ -272,23 +278,29 @@ impl Api {
 }
 
 /// Gives the signer the SHA-256 that was computed with the CRC, or none: by itself it would hash
-/// a body in memory once more, and not sign a stream.
+/// a body in memory once more, and not sign a stream. Gives our HTTP client the part itself.
 #[derive(Debug)]
-struct SignPayload(PayloadSigningOverride);
+struct SendPart {
+    signing: PayloadSigningOverride,
+    outgoing: Outgoing,
+}
 
-impl SignPayload {
-    fn of(digest: &PartDigest) -> Self {
-        Self(match digest.sha256 {
-            Some(sha256) => PayloadSigningOverride::Precomputed(hex(&sha256)),
-            None => PayloadSigningOverride::unsigned_payload(),
-        })
+impl SendPart {
+    fn new(outgoing: &Outgoing, digest: &PartDigest) -> Self {
+        Self {
+            signing: match digest.sha256 {
+                Some(sha256) => PayloadSigningOverride::Precomputed(hex(&sha256)),
+                None => PayloadSigningOverride::unsigned_payload(),
+            },
+            outgoing: outgoing.clone(),
+        }
     }
 }
 
 #[aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint]
-impl Intercept for SignPayload {
+impl Intercept for SendPart {
     fn name(&self) -> &'static str {
-        "SignPayload"
+        "SendPart"
     }
 
     fn read_before_serialization(
@@ -297,7 +309,17 @@ impl Intercept for SignPayload {
         _components: &RuntimeComponents,
         cfg: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        cfg.interceptor_state().store_put(self.0.clone());
+        cfg.interceptor_state().store_put(self.signing.clone());
+        Ok(())
+    }
+
+    fn modify_before_transmit(
+        &self,
+        context: &mut BeforeTransmitInterceptorContextMut<'_>,
+        _components: &RuntimeComponents,
+        _cfg: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        context.request_mut().add_extension(self.outgoing.clone());
         Ok(())
     }
 }

@@ -1,28 +1,23 @@
 //! A part as the body of a request: memory by reference, files read as they are sent.
 
 use std::collections::VecDeque;
-use std::io;
-use std::os::unix::fs::FileExt;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use aws_smithy_types::body::SdkBody;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
+use crc_fast::{CrcAlgorithm, Digest};
 use http_body::{Body, Frame, SizeHint};
-use rustix::io::ReadWriteFlags;
-use tokio::task::JoinHandle;
-use writer_core::{Error, ErrorKind, FileRange, Part, Result, Segment};
+use writer_core::{Crc64Nvme, Error, Part, Result, Segment};
 
-use crate::digest::ended_early;
+use crate::file::{Reading, read_cached};
 
-/// Bytes of memory in one frame: a measure of progress, no copy depends on it.
-const MEMORY_FRAME: u64 = 256 * 1024;
-
-/// Bytes of a file in one frame. hyper queues up to 16 frames, or 408 KiB, for each connection.
-const FILE_FRAME: u64 = 64 * 1024;
+/// Bytes in one frame of a client that is not ours. hyper queues up to 16 frames, or 408 KiB,
+/// for each connection.
+const FRAME: usize = 64 * 1024;
 
 /// The time of the last progress of one request.
 #[derive(Debug)]
@@ -34,12 +29,12 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    pub(crate) fn new(len: u64) -> Arc<Self> {
-        Arc::new(Self {
+    fn new(len: u64) -> Self {
+        Self {
             start: Instant::now(),
             last: AtomicU64::new(0),
             left: AtomicU64::new(len),
-        })
+        }
     }
 
     fn made(&self, bytes: u64) {
@@ -60,29 +55,130 @@ impl Progress {
     }
 }
 
-/// The body of one request.
-pub(crate) struct PartBody {
-    segments: VecDeque<Segment>,
-    left: u64,
-    progress: Arc<Progress>,
-    reading: Option<JoinHandle<Result<Bytes>>>,
+/// What one request sends. The clones share its progress and its checksum.
+#[derive(Clone, Debug)]
+pub(crate) struct Outgoing(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    segments: Vec<Segment>,
+    len: u64,
+    progress: Progress,
+    hash: bool,
+    crc: OnceLock<Crc64Nvme>,
 }
 
-impl PartBody {
-    /// A body with the bytes of `part`; each attempt makes its own.
-    pub(crate) fn sdk_body(part: &Part, progress: Arc<Progress>) -> SdkBody {
-        SdkBody::from_body_1_x(Self {
-            segments: part.segments().iter().cloned().collect(),
-            left: part.len(),
-            progress,
+impl Outgoing {
+    /// The bytes of `part`; each attempt makes its own. With `hash`, their checksum is computed
+    /// on their way.
+    pub(crate) fn new(part: &Part, hash: bool) -> Self {
+        Self(Arc::new(Inner {
+            segments: part.segments().to_vec(),
+            len: part.len(),
+            progress: Progress::new(part.len()),
+            hash,
+            crc: OnceLock::new(),
+        }))
+    }
+
+    /// A body that is in memory.
+    pub(crate) fn of_bytes(bytes: Vec<u8>) -> Self {
+        let len = bytes.len() as u64;
+        Self(Arc::new(Inner {
+            segments: Vec::from_iter((len > 0).then(|| bytes.into())),
+            len,
+            progress: Progress::new(len),
+            hash: false,
+            crc: OnceLock::new(),
+        }))
+    }
+
+    pub(crate) fn len(&self) -> u64 {
+        self.0.len
+    }
+
+    pub(crate) fn progress(&self) -> &Progress {
+        &self.0.progress
+    }
+
+    /// The checksum of what was sent, once that is everything and if it was asked for.
+    pub(crate) fn crc(&self) -> Option<Crc64Nvme> {
+        self.0.crc.get().copied()
+    }
+
+    pub(crate) fn cursor(&self) -> Cursor {
+        let mut cursor = Cursor {
+            segments: self.0.segments.iter().cloned().collect(),
+            left: self.0.len,
+            digest: self.0.hash.then(|| Digest::new(CrcAlgorithm::Crc64Nvme)),
+            outgoing: self.clone(),
+        };
+        cursor.end_if_done();
+        cursor
+    }
+
+    /// The same for an HTTP client that is not ours.
+    pub(crate) fn sdk_body(&self) -> SdkBody {
+        SdkBody::from_body_1_x(PartBody {
+            cursor: self.cursor(),
             reading: None,
         })
     }
+}
 
+/// How much of a body has been sent.
+#[derive(Debug)]
+pub(crate) struct Cursor {
+    segments: VecDeque<Segment>,
+    left: u64,
+    digest: Option<Digest>,
+    outgoing: Outgoing,
+}
+
+impl Cursor {
+    /// Up to `max` of the bytes that come next, all in memory or all of one file.
+    pub(crate) fn peek(&self, max: usize) -> Option<Segment> {
+        let mut next = self.segments.front()?.clone();
+        Some(next.split_to(max as u64))
+    }
+
+    /// Says that `bytes`, which are those that come next, are sent.
+    pub(crate) fn advance(&mut self, bytes: &[u8]) {
+        if let Some(digest) = &mut self.digest {
+            digest.update(bytes);
+        }
+        let mut sent = bytes.len() as u64;
+        self.left -= sent;
+        self.outgoing.progress().made(sent);
+        while let Some(front) = self.segments.front_mut() {
+            sent -= front.split_to(sent).len();
+            if !front.is_empty() {
+                break;
+            }
+            self.segments.pop_front();
+        }
+        self.end_if_done();
+    }
+
+    fn end_if_done(&mut self) {
+        if self.left == 0
+            && let Some(digest) = self.digest.take()
+        {
+            // Set once: a cursor ends once, and each attempt has its own `Outgoing`.
+            let _first = self.outgoing.0.crc.set(Crc64Nvme(digest.finalize()));
+        }
+    }
+}
+
+/// A body in frames, for hyper.
+struct PartBody {
+    cursor: Cursor,
+    reading: Option<Reading>,
+}
+
+impl PartBody {
     fn give(&mut self, bytes: Bytes) -> Poll<Option<Result<Frame<Bytes>>>> {
-        let len = bytes.len() as u64;
-        self.left -= len;
-        self.progress.made(len);
+        self.cursor.advance(&bytes);
         Poll::Ready(Some(Ok(Frame::data(bytes))))
     }
 }
@@ -97,67 +193,62 @@ impl Body for PartBody {
     ) -> Poll<Option<Result<Frame<Bytes>>>> {
         let this = &mut *self;
         if let Some(reading) = &mut this.reading {
-            let read = ready!(Pin::new(reading).poll(cx));
+            let read = ready!(reading.poll(cx));
             this.reading = None;
-            return match read.unwrap_or_else(|error| Err(shut_down(error))) {
-                Ok(bytes) => this.give(bytes),
+            return match read {
+                Ok(bytes) => this.give(bytes.into()),
                 Err(error) => Poll::Ready(Some(Err(error))),
             };
         }
-        let Some(segment) = this.segments.front_mut() else {
-            return Poll::Ready(None);
-        };
-        let frame = match segment {
-            Segment::Memory(_) => segment.split_to(MEMORY_FRAME),
-            Segment::File(_) => segment.split_to(FILE_FRAME),
-        };
-        if segment.is_empty() {
-            this.segments.pop_front();
-        }
-        match frame {
-            Segment::Memory(bytes) => this.give(Bytes::from_owner(bytes)),
-            Segment::File(range) => match read_cached(&range) {
-                Some(bytes) => this.give(bytes),
-                None => {
-                    this.reading = Some(tokio::task::spawn_blocking(move || read(&range)));
-                    self.poll_frame(cx)
+        match this.cursor.peek(FRAME) {
+            None => Poll::Ready(None),
+            Some(Segment::Memory(bytes)) => this.give(Bytes::from_owner(bytes)),
+            Some(Segment::File(range)) => {
+                let mut buffer = vec![0; FRAME];
+                let read = read_cached(&range, &mut buffer);
+                if read > 0 {
+                    buffer.truncate(read);
+                    return this.give(buffer.into());
                 }
-            },
+                this.reading = Some(Reading::begin(range));
+                self.poll_frame(cx)
+            }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.left == 0
+        self.cursor.left == 0
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.left)
+        SizeHint::with_exact(self.cursor.left)
     }
 }
 
-/// The bytes of `range` if all of them are in the page cache; does not wait for a disk.
-fn read_cached(range: &FileRange) -> Option<Bytes> {
-    let mut buffer = BytesMut::zeroed(usize::try_from(range.len()).ok()?);
-    let target = &mut [io::IoSliceMut::new(&mut buffer)];
-    let read = rustix::io::preadv2(range.file(), target, range.offset(), ReadWriteFlags::NOWAIT);
-    (read.ok()? as u64 == range.len()).then(|| buffer.freeze())
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::tests::part_of;
 
-/// The bytes of `range`, from the disk if need be.
-fn read(range: &FileRange) -> Result<Bytes> {
-    let len = usize::try_from(range.len()).unwrap_or(usize::MAX);
-    let mut buffer = BytesMut::zeroed(len);
-    match range.file().read_exact_at(&mut buffer, range.offset()) {
-        Ok(()) => Ok(buffer.freeze()),
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-            let end = range.file().metadata().map_or(0, |metadata| metadata.len());
-            let missing = (range.offset() + range.len()).saturating_sub(end);
-            Err(ended_early(end, missing))
-        }
-        Err(error) => Err(error.into()),
+    #[test]
+    fn a_cursor_hashes_what_was_sent_and_knows_what_comes_next() {
+        let outgoing = Outgoing::new(&part_of(vec!["1234".into(), "56789".into()]), true);
+        let mut cursor = outgoing.cursor();
+        assert_eq!(cursor.peek(3).unwrap().len(), 3);
+        cursor.advance(b"123");
+        assert!(outgoing.crc().is_none() && !outgoing.progress().is_sent());
+        assert_eq!(cursor.peek(usize::MAX).map(|next| next.len()), Some(1));
+        cursor.advance(b"456");
+        assert_eq!(cursor.peek(usize::MAX).map(|next| next.len()), Some(3));
+        cursor.advance(b"789");
+        assert!(cursor.peek(1).is_none() && outgoing.progress().is_sent());
+        assert_eq!(outgoing.crc(), Some(Crc64Nvme(0xae8b_1486_0a79_9888)));
     }
-}
 
-fn shut_down(error: tokio::task::JoinError) -> Error {
-    Error::new(ErrorKind::Interrupted, "the runtime shuts down").with_source(error)
+    #[test]
+    fn an_empty_body_has_a_checksum_too() {
+        let outgoing = Outgoing::new(&part_of(Vec::new()), true);
+        let _cursor = outgoing.cursor();
+        assert_eq!(outgoing.crc(), Some(Crc64Nvme(0)));
+    }
 }

@@ -1,6 +1,7 @@
 //! How to reach a service, and what it takes.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use aws_sdk_s3::config::{Credentials, SharedHttpClient};
@@ -36,7 +37,10 @@ pub struct S3Config {
     pub path_style: Option<bool>,
     /// Credentials, instead of those of the environment.
     pub credentials: Option<Credentials>,
-    /// HTTP client, instead of hyper with rustls.
+    /// A file of certificates in PEM to trust instead of the system's roots. Default: what the
+    /// environment variable `AWS_CA_BUNDLE` names, if it is set.
+    pub ca_bundle: Option<PathBuf>,
+    /// HTTP client, instead of this crate's own.
     pub http_client: Option<SharedHttpClient>,
     /// Memory budget in bytes, from 1 MiB. Default: `S3DLIO_PUT_MEMORY`, or 128 MiB.
     pub memory: Option<u64>,
@@ -98,6 +102,13 @@ impl S3Config {
         self
     }
 
+    /// Sets [`ca_bundle`](Self::ca_bundle).
+    #[must_use]
+    pub fn with_ca_bundle(mut self, path: impl Into<PathBuf>) -> Self {
+        self.ca_bundle = Some(path.into());
+        self
+    }
+
     /// Sets [`http_client`](Self::http_client).
     #[must_use]
     pub fn with_http_client(mut self, client: SharedHttpClient) -> Self {
@@ -149,6 +160,7 @@ impl fmt::Debug for S3Config {
             .field("profile", &self.profile)
             .field("path_style", &self.path_style)
             .field("credentials", &self.credentials.as_ref().map(|_| "given"))
+            .field("ca_bundle", &self.ca_bundle)
             .field("memory", &self.memory)
             .field("payload_signing", &self.payload_signing)
             .field("part_limits", &self.part_limits)

@@ -1,5 +1,6 @@
 //! From a configuration to a client.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -7,20 +8,26 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{Builder, RequestChecksumCalculation, StalledStreamProtectionConfig};
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_types::service_config::ServiceConfigKey;
 
+use aws_sdk_s3::config::SharedHttpClient;
+use writer_core::Result;
+
 use crate::config::S3Config;
+use crate::http::{self, CaBundle};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A client for `config`, and whether its requests go over plain HTTP.
-pub(crate) async fn connect(config: &S3Config) -> (Client, bool) {
-    let http = config.http_client.clone().unwrap_or_else(|| {
-        aws_smithy_http_client::Builder::new()
-            .tls_provider(Provider::Rustls(CryptoMode::Ring))
-            .build_https()
-    });
+///
+/// # Errors
+///
+/// If the CA bundle can't be used.
+pub(crate) async fn connect(config: &S3Config) -> Result<(Client, bool)> {
+    let http = match &config.http_client {
+        Some(client) => client.clone(),
+        None => SharedHttpClient::new(http::Client::new(ca_bundle(config).await?)),
+    };
     let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http);
     if let Some(profile) = &config.profile {
         loader = loader.profile_name(profile);
@@ -43,7 +50,16 @@ pub(crate) async fn connect(config: &S3Config) -> (Client, bool) {
         builder = builder.region(Region::from_static("us-east-1"));
     }
     let plain = endpoint.is_some_and(|url| is_plain(&url));
-    (Client::from_conf(tune(builder).build()), plain)
+    Ok((Client::from_conf(tune(builder).build()), plain))
+}
+
+async fn ca_bundle(config: &S3Config) -> Result<Option<CaBundle>> {
+    let from_environment = || std::env::var_os("AWS_CA_BUNDLE").map(PathBuf::from);
+    let path = config.ca_bundle.clone().or_else(from_environment);
+    match path.filter(|path| !path.as_os_str().is_empty()) {
+        Some(path) => CaBundle::read(&path).await.map(Some),
+        None => Ok(None),
+    }
 }
 
 /// `client` with what would work against this crate switched off: the SDK's retries (ours count

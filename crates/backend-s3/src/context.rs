@@ -1,13 +1,13 @@
 //! What one upload knows of its store and its object, and how it settles what happened.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tracing::debug;
 use writer_core::{Crc64Nvme, Error, ErrorKind, IfExists, Result, WriterOptions};
 
 use crate::api::{Api, Stored};
+use crate::checks::{Hashing, Service};
 use crate::digest::{Hasher, PartDigest, Wanted};
 use crate::retry::RetryPolicy;
 
@@ -25,9 +25,7 @@ pub(crate) struct Context {
     pub(crate) hasher: Hasher,
     /// Payloads are signed, by configuration.
     pub(crate) sign: bool,
-    /// The service echoes no checksum: known from one answer for all writers of the store, whose
-    /// payloads are then signed.
-    pub(crate) silent: Arc<AtomicBool>,
+    pub(crate) service: Arc<Service>,
     pub(crate) abort_on_drop: bool,
 }
 
@@ -41,7 +39,16 @@ pub(crate) enum Verdict {
 
 impl Context {
     pub(crate) fn signs(&self) -> bool {
-        self.sign || self.silent.load(Ordering::Relaxed)
+        self.sign || self.service.is_silent()
+    }
+
+    /// When to hash the next part of a multipart upload.
+    pub(crate) fn hashing(&self) -> Hashing<'_> {
+        if self.options.enable_checksums && !self.signs() {
+            self.service.hashing()
+        } else {
+            Hashing::Ahead
+        }
     }
 
     pub(crate) fn wanted(&self, sign: bool) -> Wanted {

@@ -1,13 +1,13 @@
 //! The checksums of a part, in one pass over its bytes.
 
-use std::io;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use crc_fast::{CrcAlgorithm, Digest};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Semaphore;
-use writer_core::{Crc64Nvme, Error, ErrorKind, FileRange, Part, Result, Segment};
+use writer_core::{Crc64Nvme, Error, ErrorKind, Part, Result, Segment};
+
+use crate::file::read_all;
 
 /// Parts up to this size in bytes are hashed in place: that takes less time than a change of
 /// threads and back.
@@ -97,37 +97,6 @@ fn digest(segments: &[Segment], wanted: Wanted) -> Result<PartDigest> {
     })
 }
 
-fn read_all(range: &FileRange, buffer: &mut [u8], each: &mut impl FnMut(&[u8])) -> Result<()> {
-    let (mut offset, mut left) = (range.offset(), range.len());
-    while left > 0 {
-        let want = usize::try_from(left)
-            .unwrap_or(usize::MAX)
-            .min(buffer.len());
-        match range.file().read_at(&mut buffer[..want], offset) {
-            Ok(0) => return Err(ended_early(offset, left)),
-            Ok(n) => {
-                each(&buffer[..n]);
-                offset += n as u64;
-                left -= n as u64;
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(())
-}
-
-/// A file that has become shorter than the range that is being sent.
-pub(crate) fn ended_early(offset: u64, missing: u64) -> Error {
-    Error::new(
-        ErrorKind::SourceChanged,
-        format!(
-            "the file ends at byte {offset}, {missing} bytes before the end of what was to be \
-             written: it was truncated meanwhile"
-        ),
-    )
-}
-
 /// The checksum of two runs of bytes, from theirs.
 pub(crate) fn combine(first: Crc64Nvme, second: Crc64Nvme, second_len: u64) -> Crc64Nvme {
     Crc64Nvme(crc_fast::checksum_combine(
@@ -139,11 +108,11 @@ pub(crate) fn combine(first: Crc64Nvme, second: Crc64Nvme, second_len: u64) -> C
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use writer_core::{PartLimits, PartPlan, PartSplitter, WriterOptions};
 
-    fn whole(segments: Vec<Segment>) -> Part {
+    pub(crate) fn part_of(segments: Vec<Segment>) -> Part {
         let plan = PartPlan::new(&WriterOptions::default(), PartLimits::NONE, 0).unwrap();
         let mut splitter = PartSplitter::new(plan);
         for segment in segments {
@@ -162,7 +131,7 @@ mod tests {
     #[tokio::test]
     async fn known_values() {
         let digest = Hasher::default()
-            .digest(&whole(vec!["123456789".into()]), BOTH)
+            .digest(&part_of(vec!["123456789".into()]), BOTH)
             .await
             .unwrap();
         assert_eq!(digest.crc, Some(Crc64Nvme(0xae8b_1486_0a79_9888)));
@@ -177,8 +146,8 @@ mod tests {
         std::io::Write::write_all(&mut file, &data).unwrap();
         let file = Arc::new(file);
         let hasher = Hasher::default();
-        let from_file = whole(vec![Segment::file(file, 5..600_000)]);
-        let from_memory = whole(vec![data[5..600_000].to_vec().into()]);
+        let from_file = part_of(vec![Segment::file(file, 5..600_000)]);
+        let from_memory = part_of(vec![data[5..600_000].to_vec().into()]);
         let expected = hasher.digest(&from_memory, BOTH).await.unwrap();
         assert_eq!(hasher.digest(&from_file, BOTH).await.unwrap(), expected);
     }
@@ -186,7 +155,7 @@ mod tests {
     #[tokio::test]
     async fn a_file_that_is_too_short_has_changed() {
         let file = Arc::new(tempfile::tempfile().unwrap());
-        let part = whole(vec![Segment::file(file, 0..10)]);
+        let part = part_of(vec![Segment::file(file, 0..10)]);
         let error = Hasher::default().digest(&part, BOTH).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::SourceChanged);
     }

@@ -27,13 +27,17 @@
 
 mod api;
 mod body;
+mod checks;
 mod config;
 mod connect;
 mod context;
 mod digest;
 mod error;
+mod file;
+mod http;
 mod lister;
 mod location;
+mod part;
 mod reader;
 mod retry;
 mod sink;

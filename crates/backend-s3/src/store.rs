@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -14,6 +13,7 @@ use writer_core::{
 use writer_tokio::{CleanUps, MemoryBudget, open_writer};
 
 use crate::api::Api;
+use crate::checks::Service;
 use crate::config::{PayloadSigning, S3Config};
 use crate::connect::{connect, tuned};
 use crate::context::Context;
@@ -43,7 +43,7 @@ struct Inner {
     retry: RetryPolicy,
     stall_timeout: Duration,
     sign: bool,
-    silent: Arc<AtomicBool>,
+    service: Arc<Service>,
 }
 
 impl S3ObjectStore {
@@ -52,13 +52,14 @@ impl S3ObjectStore {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidInput`] for a memory budget out of bounds.
+    /// [`ErrorKind::InvalidInput`] for a memory budget out of bounds, or a CA bundle that can't be
+    /// used.
     ///
     /// # Cancellation
     ///
     /// Safe.
     pub async fn connect(config: S3Config) -> Result<Self> {
-        let (client, plain) = connect(&config).await;
+        let (client, plain) = connect(&config).await?;
         Self::with_client(client, plain, &config)
     }
 
@@ -98,7 +99,7 @@ impl S3ObjectStore {
                 PayloadSigning::Always => true,
                 PayloadSigning::Never => false,
             },
-            silent: Arc::default(),
+            service: Arc::default(),
         })))
     }
 
@@ -129,7 +130,7 @@ impl S3ObjectStore {
             retry: self.0.retry,
             hasher: self.0.hasher.clone(),
             sign: self.0.sign,
-            silent: Arc::clone(&self.0.silent),
+            service: Arc::clone(&self.0.service),
             abort_on_drop,
         }
     }

@@ -18,9 +18,10 @@ use tracing::{Instrument, debug, debug_span, warn};
 use writer_core::{Crc64Nvme, Error, ErrorKind, IfExists, Result};
 use writer_tokio::{CleanUp, LeavingPart, Sources};
 
-use crate::api::{Stored, StoredPart};
+use crate::api::StoredPart;
 use crate::context::{Context, Verdict, damaged};
-use crate::digest::{PartDigest, combine};
+use crate::digest::combine;
+use crate::part::{Created, PartTask, count_retry, upload_id};
 
 /// What a writer tells its upload.
 #[derive(Debug)]
@@ -46,8 +47,6 @@ pub(crate) struct Receipt {
     pub(crate) checksum: Option<Crc64Nvme>,
     pub(crate) retries: u64,
 }
-
-type Created = watch::Receiver<Option<Result<Arc<str>>>>;
 
 /// Runs one upload until its writer is gone.
 pub(crate) async fn run(
@@ -172,8 +171,7 @@ impl Upload {
                 part,
                 retries: Arc::clone(&self.retries),
             };
-            let number = task.part.part().number();
-            let span = debug_span!("part", number, bytes = task.part.part().len());
+            let span = debug_span!("part", number = task.number(), bytes = task.len());
             self.active.spawn(task.run().instrument(span.or_current()));
         }
     }
@@ -255,7 +253,7 @@ impl Upload {
             match context.verify(&stored, digest) {
                 Verdict::Stored => {}
                 Verdict::Unverified => {
-                    context.silent.store(true, Ordering::Relaxed);
+                    context.service.set_silent();
                     sign = true;
                     continue;
                 }
@@ -273,7 +271,7 @@ impl Upload {
     }
 
     async fn complete(&mut self) -> Result<Receipt> {
-        let Some(created) = &mut self.created else {
+        let Some(created) = &self.created else {
             return Err(Error::new(
                 ErrorKind::Other,
                 "there is no upload to complete",
@@ -342,7 +340,7 @@ impl Upload {
         self.queue.clear();
         self.whole = None;
         self.active.shutdown().await;
-        let Some(created) = &mut self.created else {
+        let Some(created) = &self.created else {
             return Ok(());
         };
         // Without an id there is nothing that could be aborted.
@@ -366,98 +364,6 @@ impl Upload {
     }
 }
 
-/// One part on its way.
-struct PartTask {
-    context: Context,
-    created: Created,
-    part: LeavingPart,
-    retries: Arc<AtomicU64>,
-}
-
-impl PartTask {
-    async fn run(mut self) -> Result<StoredPart> {
-        let number = self.part.part().number();
-        // Hashed while Create is on its way.
-        let digest = self
-            .digest()
-            .await
-            .map_err(|error| error.with_part(number))?;
-        let upload_id = upload_id(&mut self.created).await?;
-        let sent = self.send(&upload_id, digest).await;
-        sent.map_err(|error| error.with_part(number))
-    }
-
-    async fn digest(&self) -> Result<PartDigest> {
-        self.digest_with(self.context.signs()).await
-    }
-
-    async fn digest_with(&self, sign: bool) -> Result<PartDigest> {
-        let wanted = self.context.wanted(sign);
-        self.context.hasher.digest(self.part.part(), wanted).await
-    }
-
-    async fn send(&self, upload_id: &str, mut digest: PartDigest) -> Result<StoredPart> {
-        let context = &self.context;
-        let part = self.part.part();
-        loop {
-            let (sent, retries) = (&digest, &self.retries);
-            let upload = |attempt| async move {
-                count_retry(retries, attempt);
-                let stored = context.api.upload_part(upload_id, part, sent).await;
-                self.blame_source(stored, sent).await
-            };
-            let stored = context.retry.run(upload).await?;
-            match context.verify(&stored, &digest) {
-                Verdict::Stored => {}
-                Verdict::Unverified => {
-                    context.silent.store(true, Ordering::Relaxed);
-                    digest = self.digest().await?;
-                    continue;
-                }
-                Verdict::Damaged(error) => return Err(error),
-            }
-            let Some(e_tag) = stored.e_tag else {
-                return Err(Error::new(
-                    ErrorKind::Other,
-                    "the service stored the part but gave no ETag for it",
-                ));
-            };
-            debug!("stored");
-            return Ok(StoredPart {
-                number: part.number(),
-                len: part.len(),
-                e_tag,
-                crc: digest.crc,
-            });
-        }
-    }
-
-    /// A body that did not arrive as it was hashed was damaged on its way, and is sent again; or
-    /// its file has changed in between, and then another try is in vain.
-    async fn blame_source(&self, stored: Result<Stored>, sent: &PartDigest) -> Result<Stored> {
-        let reads_files = self.part.part().reads_files();
-        match stored {
-            Err(error) if error.kind() == ErrorKind::ChecksumMismatch && reads_files => {
-                // Hashed as it was then, whatever is known of the service by now.
-                if self.digest_with(sent.sha256.is_some()).await? == *sent {
-                    return Err(error);
-                }
-                let text = "the file changed while it was sent";
-                Err(Error::new(ErrorKind::SourceChanged, text).with_source(error))
-            }
-            other => other,
-        }
-    }
-}
-
-/// Waits for the answer to Create.
-async fn upload_id(created: &mut Created) -> Result<Arc<str>> {
-    match created.wait_for(Option::is_some).await.as_deref() {
-        Ok(Some(id)) => id.clone(),
-        _ => Err(Error::new(ErrorKind::Interrupted, "the runtime shuts down")),
-    }
-}
-
 /// The checksum of the whole object, in order of the parts.
 fn whole_checksum(parts: &[StoredPart]) -> Option<Crc64Nvme> {
     let mut parts = parts.iter();
@@ -465,8 +371,4 @@ fn whole_checksum(parts: &[StoredPart]) -> Option<Crc64Nvme> {
     parts.try_fold(first, |whole, part| {
         Some(combine(whole, part.crc?, part.len))
     })
-}
-
-fn count_retry(retries: &AtomicU64, attempt: u32) {
-    retries.fetch_add(u64::from(attempt > 1), Ordering::Relaxed);
 }

@@ -20,6 +20,20 @@ pub enum ETags {
     Random,
 }
 
+/// What becomes of a part that comes without its checksum, in an upload that declared a
+/// checksum of the full object.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Unasked {
+    /// It is computed, kept and echoed, as AWS does.
+    #[default]
+    Computed,
+    /// It is kept without being echoed.
+    Silent,
+    /// The part is refused with `InvalidRequest`, as if the type were COMPOSITE.
+    Refused,
+}
+
 /// Options of a [`TestServer`]; every one has a default fit for a test.
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until it is started"]
@@ -37,6 +51,7 @@ pub(super) struct Options {
     pub(super) min_part_size: u64,
     pub(super) max_part_size: u64,
     pub(super) etags: ETags,
+    pub(super) unasked: Unasked,
     pub(super) discard: bool,
     pub(super) hashing: bool,
     pub(super) repeat_complete: bool,
@@ -60,6 +75,7 @@ impl Default for Builder {
                 min_part_size: 5 << 20,
                 max_part_size: 5 << 30,
                 etags: ETags::Md5,
+                unasked: Unasked::Computed,
                 discard: false,
                 hashing: true,
                 repeat_complete: false,
@@ -128,6 +144,12 @@ impl Builder {
         self
     }
 
+    /// What becomes of parts that come without their checksum.
+    pub fn unasked(mut self, unasked: Unasked) -> Self {
+        self.options.unasked = unasked;
+        self
+    }
+
     /// Forgets bodies as they come and keeps only their size, checksum and
     /// ETag, so that memory stays constant: `GetObject` answers 501.
     ///
@@ -145,7 +167,8 @@ impl Builder {
     /// Whether checksums and `Content-MD5` are computed and verified; on by
     /// default.
     ///
-    /// Off, the checksums that clients send are believed and echoed, those of
+    /// Off, the checksums that clients send are believed and echoed (one that none
+    /// sends is computed), those of
     /// parts are still combined and compared at the end, and ETags are random.
     /// A signed payload is verified all the same.
     pub fn hashing(mut self, hashing: bool) -> Self {

@@ -71,7 +71,7 @@ mod shared;
 mod store;
 mod throttle;
 
-pub use builder::{Builder, ETags};
+pub use builder::{Builder, ETags, Unasked};
 pub use checksum::{Algorithm, ChecksumKind, ObjectChecksum};
 pub use fault::{Fault, InjectedFault};
 pub use handle::TestServer;

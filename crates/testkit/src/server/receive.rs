@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::body::with_a_bit_flipped;
-use super::builder::{ETags, Options};
+use super::builder::{ETags, Options, Unasked};
 use super::checksum::{Algorithm, invalid_request, only};
 
 /// What a request says about its body.
@@ -151,7 +151,7 @@ impl<'a> Intake<'a> {
             size: 0,
             kept: (!options.discard).then(|| Vec::with_capacity(capacity)),
             md5: (options.hashing && wants_md5).then(Md5::new),
-            digest: options.hashing.then(|| algorithm.digest()),
+            digest: computes(options, announced).then(|| algorithm.digest()),
             flip_bit: announced.flip_bit,
         }
     }
@@ -206,6 +206,11 @@ impl<'a> Intake<'a> {
             checksum: computed.or_else(|| claimed.cloned()),
         })
     }
+}
+
+/// Without hashing, what a client claims is believed; but what none claims must be computed.
+fn computes(options: &Options, announced: &Announced) -> bool {
+    options.hashing || (announced.claim.algorithm.is_none() && options.unasked == Unasked::Computed)
 }
 
 fn check_md5(claimed: &str, actual: &[u8]) -> S3Result<()> {

@@ -13,7 +13,7 @@ use crate::server::receive::{Announced, Claim, receive};
 use crate::server::service::FlipBit;
 use crate::server::shared::Shared;
 use crate::server::store::{Condition, UploadRef};
-use crate::server::{Algorithm, Attributes, ChecksumKind};
+use crate::server::{Algorithm, Attributes, ChecksumKind, Unasked};
 
 pub(super) fn create(
     shared: &Shared,
@@ -61,9 +61,10 @@ pub(super) async fn upload_part(
         ));
     }
     let claim = Claim::of(&req.headers)?;
-    let algorithm = shared
-        .store
-        .with_upload(at(&req.input), |upload| agree(upload, &claim))??;
+    let algorithm = shared.store.with_upload(at(&req.input), |upload| {
+        agree(upload, &claim, shared.options.unasked)
+    })??;
+    let is_silent = claim.algorithm.is_none() && shared.options.unasked == Unasked::Silent;
     let announced = Announced {
         length: req.input.content_length,
         content_md5: req.input.content_md5.take(),
@@ -81,6 +82,7 @@ pub(super) async fn upload_part(
     if let Some(value) = received
         .checksum
         .as_ref()
+        .filter(|_| !is_silent)
         .and_then(|value| echoed(&req, value))
     {
         set_checksum!(output, algorithm, value);
@@ -101,10 +103,10 @@ pub(super) async fn upload_part(
 
 /// The algorithm for a part: the upload's. A part that claims another one is
 /// refused, as is a part without a checksum where the sum of sums needs it.
-fn agree(upload: &Upload, claim: &Claim) -> S3Result<Algorithm> {
+fn agree(upload: &Upload, claim: &Claim, unasked: Unasked) -> S3Result<Algorithm> {
     let fits = match (upload.declared, claim.algorithm) {
         (declared, Some(claimed)) => declared == Some(claimed),
-        (Some(_), None) => upload.kind == ChecksumKind::FullObject,
+        (Some(_), None) => upload.kind == ChecksumKind::FullObject && unasked != Unasked::Refused,
         (None, None) => true,
     };
     if fits {

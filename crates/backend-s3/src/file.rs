@@ -1,0 +1,106 @@
+//! Reading the ranges of files that are sent.
+
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use rustix::fs::Advice;
+use rustix::io::ReadWriteFlags;
+use tokio::task::JoinHandle;
+use writer_core::{Error, ErrorKind, FileRange, Result};
+
+/// Bytes that are read at once where the page cache does not have them. A connection holds them
+/// until they are sent.
+const COLD_READ: u64 = 128 * 1024;
+
+/// Bytes after a read from the disk that the kernel is asked to fetch meanwhile. The parts of one
+/// file are read side by side, which the kernel's own read-ahead takes for random access.
+const READ_AHEAD: u64 = 1024 * 1024;
+
+/// Fills `buffer` from `range` with what the page cache has, without waiting for a disk; 0 if
+/// that is nothing.
+pub(crate) fn read_cached(range: &FileRange, buffer: &mut [u8]) -> usize {
+    let len = usize::try_from(range.len()).unwrap_or(usize::MAX);
+    let len = len.min(buffer.len());
+    let target = &mut [io::IoSliceMut::new(&mut buffer[..len])];
+    // What is wrong, if anything is, comes out when the disk is read.
+    rustix::io::preadv2(range.file(), target, range.offset(), ReadWriteFlags::NOWAIT).unwrap_or(0)
+}
+
+/// A read that waits for the disk, on a thread that may.
+#[derive(Debug)]
+pub(crate) struct Reading(JoinHandle<Result<Vec<u8>>>);
+
+impl Reading {
+    /// Reads the first bytes of `range`, up to some 100 KiB.
+    pub(crate) fn begin(range: FileRange) -> Self {
+        Self(tokio::task::spawn_blocking(move || read_cold(range)))
+    }
+
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Vec<u8>>> {
+        Pin::new(&mut self.0).poll(cx).map(|read| {
+            read.unwrap_or_else(|error| {
+                let text = "the runtime shuts down";
+                Err(Error::new(ErrorKind::Interrupted, text).with_source(error))
+            })
+        })
+    }
+}
+
+fn read_cold(range: FileRange) -> Result<Vec<u8>> {
+    // Only advice: some file systems do not take it.
+    let _ignored = rustix::fs::fadvise(
+        range.file(),
+        range.offset(),
+        std::num::NonZero::new(READ_AHEAD.min(range.len())),
+        Advice::WillNeed,
+    );
+    let len = range.len().min(COLD_READ);
+    let mut buffer = vec![0; usize::try_from(len).unwrap_or(usize::MAX)];
+    match range.file().read_exact_at(&mut buffer, range.offset()) {
+        Ok(()) => Ok(buffer),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            let end = range.file().metadata().map_or(0, |metadata| metadata.len());
+            let missing = (range.offset() + range.len()).saturating_sub(end);
+            Err(ended_early(end, missing))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Reads all of `range` through `buffer`, waiting for the disk.
+pub(crate) fn read_all(
+    range: &FileRange,
+    buffer: &mut [u8],
+    each: &mut impl FnMut(&[u8]),
+) -> Result<()> {
+    let (mut offset, mut left) = (range.offset(), range.len());
+    while left > 0 {
+        let want = usize::try_from(left)
+            .unwrap_or(usize::MAX)
+            .min(buffer.len());
+        match range.file().read_at(&mut buffer[..want], offset) {
+            Ok(0) => return Err(ended_early(offset, left)),
+            Ok(n) => {
+                each(&buffer[..n]);
+                offset += n as u64;
+                left -= n as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// A file that has become shorter than the range that is being sent.
+fn ended_early(offset: u64, missing: u64) -> Error {
+    Error::new(
+        ErrorKind::SourceChanged,
+        format!(
+            "the file ends at byte {offset}, {missing} bytes before the end of what was to be \
+             written: it was truncated meanwhile"
+        ),
+    )
+}

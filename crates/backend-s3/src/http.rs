@@ -1,0 +1,173 @@
+//! The HTTP client that parts leave through.
+//!
+//! The SDK signs a request and gives it to its HTTP client; this is that client. What sends a
+//! body goes over connections of our own, because what that costs is decided there: a file is
+//! read only when its socket takes bytes, into one buffer a thread, so that a connection that
+//! backs up holds none; memory is written where it lies; writes are large. What is read (GET and
+//! HEAD) goes through the SDK's own client.
+//!
+//! ```text
+//!  Client ──▶ Pool ──▶ Connection ──▶ Pump   ──▶ Stream (TCP, or TLS over it)
+//!               ▲          └────────▶ Answer ◀──┘
+//!               └── when the answer is complete
+//! ```
+
+mod answer;
+mod connect;
+mod connection;
+mod pool;
+mod pump;
+mod stream;
+mod tls;
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use aws_sdk_s3::config::http::{HttpRequest, HttpResponse};
+use aws_sdk_s3::config::{HttpClient, RuntimeComponents, SharedHttpClient};
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode};
+use aws_smithy_runtime_api::client::http::{
+    HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::http::StatusCode;
+use aws_smithy_types::body::SdkBody;
+use writer_core::Error;
+
+use answer::Answer;
+use connect::Endpoint;
+use connection::Head;
+use pool::Pool;
+pub(crate) use tls::CaBundle;
+
+use crate::body::Outgoing;
+
+/// An HTTP client; its clones share connections.
+pub(crate) struct Client {
+    pool: Arc<Pool>,
+    reading: SharedHttpClient,
+}
+
+impl Client {
+    /// A client that trusts `bundle`, or the roots of the system.
+    pub(crate) fn new(bundle: Option<CaBundle>) -> Self {
+        let trusted = match &bundle {
+            Some(bundle) => TrustStore::empty().with_pem_certificate(bundle.pem()),
+            None => TrustStore::default(),
+        };
+        let builder =
+            aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring));
+        let reading = match TlsContext::builder().with_trust_store(trusted).build() {
+            Ok(context) => builder.tls_context(context).build_https(),
+            // It has no error to give as of now; the roots of the system are the safe choice.
+            Err(_) => builder.build_https(),
+        };
+        Self {
+            pool: Arc::new(Pool::new(bundle)),
+            reading,
+        }
+    }
+}
+
+impl HttpClient for Client {
+    fn http_connector(
+        &self,
+        settings: &HttpConnectorSettings,
+        components: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        SharedHttpConnector::new(Connector {
+            pool: Arc::clone(&self.pool),
+            reading: self.reading.http_connector(settings, components),
+        })
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").finish_non_exhaustive()
+    }
+}
+
+struct Connector {
+    pool: Arc<Pool>,
+    reading: SharedHttpConnector,
+}
+
+impl HttpConnector for Connector {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        if matches!(request.method(), "GET" | "HEAD") {
+            return self.reading.call(request);
+        }
+        let pool = Arc::clone(&self.pool);
+        HttpConnectorFuture::new(async move {
+            let answer = send(&pool, &request).await.map_err(refused)?;
+            respond(answer)
+        })
+    }
+}
+
+impl fmt::Debug for Connector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connector").finish_non_exhaustive()
+    }
+}
+
+async fn send(pool: &Pool, request: &HttpRequest) -> io::Result<Answer> {
+    let endpoint = Endpoint::of(request.uri())?;
+    let outgoing = match request.extension::<Outgoing>() {
+        Some(outgoing) => outgoing.clone(),
+        None => Outgoing::of_bytes(in_memory(request)?),
+    };
+    let head = Head::of(request, &endpoint, outgoing.len())?;
+    let mut connection = pool.take(&endpoint).await?;
+    let answer = connection.exchange(head, &outgoing).await?;
+    if answer.keep_alive {
+        pool.put_back(endpoint, connection);
+    }
+    Ok(answer)
+}
+
+fn in_memory(request: &HttpRequest) -> io::Result<Vec<u8>> {
+    let bytes = request.body().bytes();
+    let bytes =
+        bytes.ok_or_else(|| invalid_input("a body that is neither a part nor in memory"))?;
+    Ok(bytes.to_vec())
+}
+
+fn respond(answer: Answer) -> Result<HttpResponse, ConnectorError> {
+    let status = StatusCode::try_from(answer.status);
+    let status = status.map_err(|error| ConnectorError::io(error.into()))?;
+    let mut response = HttpResponse::new(status, SdkBody::from(answer.body));
+    for (name, value) in answer.headers {
+        // A header that is not valid text is of no use to anybody.
+        let _dropped = response.headers_mut().try_append(name, value);
+    }
+    Ok(response)
+}
+
+/// Our own errors (a file that can't be read, a certificate that is not trusted) are final; what
+/// the network does may pass.
+fn refused(error: io::Error) -> ConnectorError {
+    match error.downcast::<Error>() {
+        Ok(own) => ConnectorError::user(own.into()),
+        Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+            ConnectorError::timeout(error.into())
+        }
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+            ConnectorError::user(error.into())
+        }
+        Err(error) => ConnectorError::io(error.into()),
+    }
+}
+
+fn invalid_input(text: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, text)
+}
+
+fn invalid_data(text: impl fmt::Display) -> io::Error {
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        format!("the answer is not valid HTTP: {text}"),
+    )
+}

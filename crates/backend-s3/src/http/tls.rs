@@ -1,0 +1,129 @@
+//! TLS: whom to trust, and the handshake.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use writer_core::{Error, ErrorKind, Result};
+
+use super::invalid_input;
+
+/// Certificates in PEM that are trusted instead of the system's roots.
+#[derive(Clone, Debug)]
+pub(crate) struct CaBundle {
+    path: PathBuf,
+    pem: Arc<[u8]>,
+}
+
+impl CaBundle {
+    /// Reads `path`.
+    ///
+    /// # Errors
+    ///
+    /// If it can't be read, or holds no valid certificate.
+    pub(crate) async fn read(path: &Path) -> Result<Self> {
+        let wrong = |text: String| {
+            let text = format!("the CA bundle {}: {text}", path.display());
+            Error::new(ErrorKind::InvalidInput, text)
+        };
+        let reading = path.to_owned();
+        let pem = tokio::task::spawn_blocking(move || std::fs::read(reading)).await;
+        let pem = pem
+            .map_err(io::Error::from)
+            .and_then(|read| read)
+            .map_err(|error| wrong(error.to_string()).with_source(error))?;
+        let bundle = Self {
+            path: path.to_owned(),
+            pem: pem.into(),
+        };
+        match bundle.roots() {
+            Ok(roots) if roots.is_empty() => Err(wrong("has no certificate in PEM".to_owned())),
+            Ok(_) => Ok(bundle),
+            Err(error) => Err(wrong(error.to_string()).with_source(error)),
+        }
+    }
+
+    pub(crate) fn pem(&self) -> &[u8] {
+        &self.pem
+    }
+
+    fn roots(&self) -> io::Result<RootCertStore> {
+        let mut roots = RootCertStore::empty();
+        for certificate in CertificateDer::pem_slice_iter(&self.pem) {
+            let certificate = certificate.map_err(io::Error::other)?;
+            roots.add(certificate).map_err(io::Error::other)?;
+        }
+        Ok(roots)
+    }
+}
+
+/// A TLS client.
+pub(super) struct Tls {
+    connector: TlsConnector,
+    bundle: Option<PathBuf>,
+}
+
+impl Tls {
+    pub(super) async fn new(bundle: Option<CaBundle>) -> io::Result<Self> {
+        let path = bundle.as_ref().map(|bundle| bundle.path.clone());
+        let roots = tokio::task::spawn_blocking(move || match bundle {
+            Some(bundle) => bundle.roots(),
+            None => Ok(system_roots()),
+        });
+        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(io::Error::other)?
+            .with_root_certificates(roots.await??)
+            .with_no_client_auth();
+        Ok(Self {
+            connector: TlsConnector::from(Arc::new(config)),
+            bundle: path,
+        })
+    }
+
+    pub(super) async fn connect(
+        &self,
+        host: &str,
+        tcp: TcpStream,
+    ) -> io::Result<TlsStream<TcpStream>> {
+        let name = ServerName::try_from(host.to_owned())
+            .map_err(|_| invalid_input("the host's name can't be in a certificate"))?;
+        let connected = self.connector.connect(name, tcp).await;
+        connected.map_err(|error| self.explained(host, error))
+    }
+
+    /// A certificate that is not trusted stays so: no other attempt helps.
+    fn explained(&self, host: &str, error: io::Error) -> io::Error {
+        let cause = error.get_ref().and_then(|cause| cause.downcast_ref());
+        let Some(rustls::Error::InvalidCertificate(_)) = cause else {
+            return error;
+        };
+        let whom = match &self.bundle {
+            Some(path) => format!("by {}", path.display()),
+            None => "by this system; AWS_CA_BUNDLE names a file with its authority".to_owned(),
+        };
+        let text = format!("the certificate of {host} is not trusted {whom}");
+        let own = Error::new(ErrorKind::AccessDenied, text).with_source(error);
+        io::Error::other(own)
+    }
+}
+
+fn system_roots() -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    let found = rustls_native_certs::load_native_certs();
+    for error in &found.errors {
+        tracing::debug!(%error, "a certificate of the system can't be read");
+    }
+    let (_added, ignored) = roots.add_parsable_certificates(found.certs);
+    if ignored > 0 {
+        tracing::debug!(ignored, "certificates of the system that are not valid");
+    }
+    roots
+}

@@ -1,0 +1,164 @@
+//! One part on its way.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::watch;
+use tracing::debug;
+use writer_core::{Error, ErrorKind, Result};
+use writer_tokio::LeavingPart;
+
+use crate::api::{Stored, StoredPart};
+use crate::checks::{Hashing, Trial, may_want_checksum};
+use crate::context::{Context, Verdict, damaged};
+use crate::digest::PartDigest;
+
+/// The upload id, or why there is none, once the service has answered.
+pub(crate) type Created = watch::Receiver<Option<Result<Arc<str>>>>;
+
+/// Sends one part until it is stored.
+pub(crate) struct PartTask {
+    pub(crate) context: Context,
+    pub(crate) created: Created,
+    pub(crate) part: LeavingPart,
+    pub(crate) retries: Arc<AtomicU64>,
+}
+
+impl PartTask {
+    pub(crate) fn number(&self) -> u32 {
+        self.part.part().number()
+    }
+
+    pub(crate) fn len(&self) -> u64 {
+        self.part.part().len()
+    }
+
+    pub(crate) async fn run(self) -> Result<StoredPart> {
+        let sent = self.send().await;
+        sent.map_err(|error| error.with_part(self.number()))
+    }
+
+    async fn send(&self) -> Result<StoredPart> {
+        match self.context.hashing() {
+            Hashing::Ahead => {
+                // Hashed while Create is on its way.
+                let digest = self.digest().await?;
+                let upload_id = upload_id(&self.created).await?;
+                self.send_hashed(&upload_id, digest).await
+            }
+            Hashing::AsSent(trial) => {
+                let upload_id = upload_id(&self.created).await?;
+                self.send_hashing(&upload_id, trial).await
+            }
+        }
+    }
+
+    /// Hashes the part while it is sent, and compares what the service says.
+    async fn send_hashing(&self, upload_id: &str, trial: Option<Trial<'_>>) -> Result<StoredPart> {
+        let attempt = |attempt| async move {
+            count_retry(&self.retries, attempt);
+            let (api, part) = (&self.context.api, self.part.part());
+            let (stored, sent) = api.upload_part(upload_id, part, None).await?;
+            match (sent.crc, stored.crc) {
+                (Some(sent), Some(stored)) if sent != stored => {
+                    Err(damaged(sent, stored).with_retryable(true))
+                }
+                (Some(_), Some(_)) => Ok(Some((stored, sent))),
+                _ => Ok(None),
+            }
+        };
+        match self.context.retry.run(attempt).await {
+            Ok(Some((stored, sent))) => {
+                if let Some(trial) = trial {
+                    trial.succeeded();
+                }
+                return self.stored(stored, sent);
+            }
+            Ok(None) => debug!("no checksum comes back for a part that went without one"),
+            Err(error) if trial.is_some() && may_want_checksum(&error) => {
+                debug!(%error, "a part that went without its checksum was refused");
+            }
+            Err(error) => return Err(error),
+        }
+        self.context.service.wants_checksums();
+        drop(trial);
+        let digest = self.digest().await?;
+        self.send_hashed(upload_id, digest).await
+    }
+
+    async fn send_hashed(&self, upload_id: &str, mut digest: PartDigest) -> Result<StoredPart> {
+        let context = &self.context;
+        loop {
+            let attempt = |attempt| async move {
+                count_retry(&self.retries, attempt);
+                let part = self.part.part();
+                let sent = context.api.upload_part(upload_id, part, Some(digest)).await;
+                let stored = sent.map(|(stored, _)| stored);
+                self.blame_source(stored, digest).await
+            };
+            let stored = context.retry.run(attempt).await?;
+            match context.verify(&stored, &digest) {
+                Verdict::Stored => return self.stored(stored, digest),
+                Verdict::Unverified => {
+                    context.service.set_silent();
+                    digest = self.digest().await?;
+                }
+                Verdict::Damaged(error) => return Err(error),
+            }
+        }
+    }
+
+    fn stored(&self, stored: Stored, sent: PartDigest) -> Result<StoredPart> {
+        let Some(e_tag) = stored.e_tag else {
+            return Err(Error::new(
+                ErrorKind::Other,
+                "the service stored the part but gave no ETag for it",
+            ));
+        };
+        debug!("stored");
+        Ok(StoredPart {
+            number: self.number(),
+            len: self.len(),
+            e_tag,
+            crc: sent.crc,
+        })
+    }
+
+    async fn digest(&self) -> Result<PartDigest> {
+        self.digest_with(self.context.signs()).await
+    }
+
+    async fn digest_with(&self, sign: bool) -> Result<PartDigest> {
+        let wanted = self.context.wanted(sign);
+        self.context.hasher.digest(self.part.part(), wanted).await
+    }
+
+    /// A body that did not arrive as it was hashed was damaged on its way, and is sent again; or
+    /// its file has changed in between, and then another try is in vain.
+    async fn blame_source(&self, stored: Result<Stored>, sent: PartDigest) -> Result<Stored> {
+        let reads_files = self.part.part().reads_files();
+        match stored {
+            Err(error) if error.kind() == ErrorKind::ChecksumMismatch && reads_files => {
+                // Hashed as it was then, whatever is known of the service by now.
+                if self.digest_with(sent.sha256.is_some()).await? == sent {
+                    return Err(error);
+                }
+                let text = "the file changed while it was sent";
+                Err(Error::new(ErrorKind::SourceChanged, text).with_source(error))
+            }
+            other => other,
+        }
+    }
+}
+
+/// Waits for the answer to Create.
+pub(crate) async fn upload_id(created: &Created) -> Result<Arc<str>> {
+    match created.clone().wait_for(Option::is_some).await.as_deref() {
+        Ok(Some(id)) => id.clone(),
+        _ => Err(Error::new(ErrorKind::Interrupted, "the runtime shuts down")),
+    }
+}
+
+pub(crate) fn count_retry(retries: &AtomicU64, attempt: u32) {
+    retries.fetch_add(u64::from(attempt > 1), Ordering::Relaxed);
+}
