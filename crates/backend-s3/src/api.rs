@@ -57,7 +57,8 @@ pub(crate) struct StoredPart {
 }
 
 impl Api {
-    pub(crate) async fn create(&self, options: &WriterOptions) -> Result<Arc<str>> {
+    /// Gives the upload id, and whether the service will compute checksums by itself.
+    pub(crate) async fn create(&self, options: &WriterOptions) -> Result<(Arc<str>, bool)> {
         let request = self
             .client
             .create_multipart_upload()
@@ -78,7 +79,10 @@ impl Api {
             .await?
             .map_err(|error| from_sdk("CreateMultipartUpload", error))?;
         match output.upload_id() {
-            Some(id) if !id.is_empty() => Ok(id.into()),
+            Some(id) if !id.is_empty() => {
+                let full_object = output.checksum_type() == Some(&ChecksumType::FullObject);
+                Ok((id.into(), full_object))
+            }
             _ => Err(unexpected("CreateMultipartUpload gave no upload id")),
         }
     }

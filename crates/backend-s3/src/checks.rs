@@ -9,25 +9,30 @@ use writer_core::{Error, ErrorKind};
 pub(crate) struct Service {
     /// It says no checksum of what it stores, whatever it is given.
     silent: AtomicBool,
+    /// What it does with a part that comes without its checksum.
     unasked: AtomicU8,
 }
 
-/// Whether the service says the checksum of a part that comes without one.
 mod unasked {
     pub(super) const UNKNOWN: u8 = 0;
-    pub(super) const TRIED: u8 = 1;
-    pub(super) const YES: u8 = 2;
-    pub(super) const NO: u8 = 3;
+    /// Its answer to CreateMultipartUpload promised it.
+    pub(super) const HASHES: u8 = 1;
+    /// It said the checksum of such a part.
+    pub(super) const PROVEN: u8 = 2;
+    /// It does not promise it, or did not keep its promise.
+    pub(super) const WANTS: u8 = 3;
 }
 
 /// When the checksum of a part is computed.
-#[derive(Debug)]
-pub(crate) enum Hashing<'a> {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hashing {
     /// Before it is sent, so that it goes with it.
     Ahead,
     /// While it is sent, in the same pass over the bytes; what the service says it has stored is
     /// compared with it.
-    AsSent(Option<Trial<'a>>),
+    AsSent,
+    /// CreateMultipartUpload decides.
+    Unknown,
 }
 
 impl Service {
@@ -40,64 +45,58 @@ impl Service {
         self.silent.store(true, Ordering::Relaxed);
     }
 
-    /// A part that went without its checksum was refused, or the service did not say one.
-    pub(crate) fn wants_checksums(&self) {
-        self.unasked.store(unasked::NO, Ordering::Relaxed);
-    }
-
-    /// How to hash the next part of a multipart upload. As the first one is on trial, the others
-    /// carry their checksums until the service has shown that it does not need them.
-    ///
-    /// S3 computes a part's checksum itself if CreateMultipartUpload declared its algorithm with
-    /// the type FULL_OBJECT, and says it in its answer; other services refuse such a part, or say
-    /// nothing.
-    pub(crate) fn hashing(&self) -> Hashing<'_> {
-        let tried = self.unasked.compare_exchange(
-            unasked::UNKNOWN,
-            unasked::TRIED,
-            Ordering::Relaxed,
-            Ordering::Relaxed,
-        );
-        match tried {
-            Ok(_unknown) => Hashing::AsSent(Some(Trial(self))),
-            Err(unasked::YES) => Hashing::AsSent(None),
-            Err(_) => Hashing::Ahead,
+    /// When to hash the parts of a multipart upload.
+    pub(crate) fn hashing(&self) -> Hashing {
+        match self.unasked.load(Ordering::Relaxed) {
+            unasked::UNKNOWN => Hashing::Unknown,
+            unasked::WANTS => Hashing::Ahead,
+            _ => Hashing::AsSent,
         }
     }
-}
 
-/// The first part that goes without its checksum. Dropped undecided, another one tries.
-#[derive(Debug)]
-pub(crate) struct Trial<'a>(&'a Service);
-
-impl Trial<'_> {
-    pub(crate) fn succeeded(self) {
-        self.0.unasked.store(unasked::YES, Ordering::Relaxed);
+    /// The answer to CreateMultipartUpload said which type of checksum the object will have.
+    ///
+    /// If that is FULL_OBJECT, S3 computes the checksum of each part itself, and says it. Services
+    /// that do not say the type refuse a part without its checksum, or say none.
+    pub(crate) fn created(&self, full_object: bool) {
+        let known = if full_object {
+            unasked::HASHES
+        } else {
+            unasked::WANTS
+        };
+        self.learn(unasked::UNKNOWN, known);
     }
-}
 
-impl Drop for Trial<'_> {
-    fn drop(&mut self) {
-        // Decided, it is no longer what is compared with.
-        let _undecided = self.0.unasked.compare_exchange(
-            unasked::TRIED,
-            unasked::UNKNOWN,
-            Ordering::Relaxed,
-            Ordering::Relaxed,
-        );
+    /// A part that went without its checksum was stored, and the service said the right one.
+    pub(crate) fn proved_itself(&self) {
+        self.learn(unasked::HASHES, unasked::PROVEN);
     }
-}
 
-/// True if the service may have refused a part because its checksum was missing.
-pub(crate) fn may_want_checksum(error: &Error) -> bool {
-    !error.is_retryable()
-        && matches!(
-            error.kind(),
-            ErrorKind::InvalidInput
-                | ErrorKind::Unsupported
-                | ErrorKind::PreconditionFailed
-                | ErrorKind::Other
-        )
+    /// A part that went without its checksum was stored, and the service said none.
+    pub(crate) fn wants_checksums(&self) {
+        self.unasked.store(unasked::WANTS, Ordering::Relaxed);
+    }
+
+    /// True if a part may have been refused because it went without its checksum, which is from
+    /// now on sent.
+    pub(crate) fn may_have_refused(&self, error: &Error) -> bool {
+        let refused = !error.is_retryable()
+            && matches!(
+                error.kind(),
+                ErrorKind::InvalidInput | ErrorKind::Unsupported | ErrorKind::Other
+            );
+        if refused {
+            self.learn(unasked::HASHES, unasked::WANTS);
+        }
+        refused && self.hashing() == Hashing::Ahead
+    }
+
+    fn learn(&self, from: u8, to: u8) {
+        // Something else is known: then that stands.
+        let _known = self
+            .unasked
+            .compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed);
+    }
 }
 
 #[cfg(test)]
@@ -105,26 +104,38 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_part_tries_and_the_others_follow() {
+    fn a_promise_is_taken_until_it_is_broken() {
         let service = Service::default();
-        let Hashing::AsSent(Some(trial)) = service.hashing() else {
-            panic!("the first part tries");
-        };
-        assert!(matches!(service.hashing(), Hashing::Ahead));
-        drop(trial);
-        let Hashing::AsSent(Some(trial)) = service.hashing() else {
-            panic!("nothing was decided");
-        };
-        trial.succeeded();
-        assert!(matches!(service.hashing(), Hashing::AsSent(None)));
+        assert_eq!(service.hashing(), Hashing::Unknown);
+        service.created(true);
+        assert_eq!(service.hashing(), Hashing::AsSent);
+        service.wants_checksums();
+        service.created(true);
+        assert_eq!(service.hashing(), Hashing::Ahead);
     }
 
     #[test]
-    fn a_service_that_refuses_is_not_asked_again() {
+    fn no_promise_is_no() {
         let service = Service::default();
-        let trial = service.hashing();
-        service.wants_checksums();
-        drop(trial);
-        assert!(matches!(service.hashing(), Hashing::Ahead));
+        service.created(false);
+        assert_eq!(service.hashing(), Hashing::Ahead);
+    }
+
+    #[test]
+    fn a_service_that_has_proved_itself_refuses_for_other_reasons() {
+        let refusal = Error::new(ErrorKind::InvalidInput, "InvalidRequest");
+        let service = Service::default();
+        service.created(true);
+        assert!(!service.may_have_refused(&Error::new(ErrorKind::AccessDenied, "no")));
+        assert!(service.may_have_refused(&refusal));
+        assert!(
+            service.may_have_refused(&refusal),
+            "and the parts beside it"
+        );
+
+        let service = Service::default();
+        service.created(true);
+        service.proved_itself();
+        assert!(!service.may_have_refused(&refusal));
     }
 }

@@ -42,8 +42,8 @@ impl Context {
         self.sign || self.service.is_silent()
     }
 
-    /// When to hash the next part of a multipart upload.
-    pub(crate) fn hashing(&self) -> Hashing<'_> {
+    /// When to hash the parts of a multipart upload.
+    pub(crate) fn hashing(&self) -> Hashing {
         if self.options.enable_checksums && !self.signs() {
             self.service.hashing()
         } else {

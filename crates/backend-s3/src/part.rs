@@ -9,7 +9,7 @@ use writer_core::{Error, ErrorKind, Result};
 use writer_tokio::LeavingPart;
 
 use crate::api::{Stored, StoredPart};
-use crate::checks::{Hashing, Trial, may_want_checksum};
+use crate::checks::Hashing;
 use crate::context::{Context, Verdict, damaged};
 use crate::digest::PartDigest;
 
@@ -39,22 +39,24 @@ impl PartTask {
     }
 
     async fn send(&self) -> Result<StoredPart> {
-        match self.context.hashing() {
-            Hashing::Ahead => {
-                // Hashed while Create is on its way.
-                let digest = self.digest().await?;
-                let upload_id = upload_id(&self.created).await?;
-                self.send_hashed(&upload_id, digest).await
+        let ahead = match self.context.hashing() {
+            // Hashed while Create is on its way.
+            Hashing::Ahead => Some(self.digest().await?),
+            Hashing::AsSent | Hashing::Unknown => None,
+        };
+        let upload_id = upload_id(&self.created).await?;
+        match ahead {
+            Some(digest) => self.send_hashed(&upload_id, digest).await,
+            None if self.context.hashing() == Hashing::AsSent => {
+                self.send_hashing(&upload_id).await
             }
-            Hashing::AsSent(trial) => {
-                let upload_id = upload_id(&self.created).await?;
-                self.send_hashing(&upload_id, trial).await
-            }
+            None => self.send_hashed(&upload_id, self.digest().await?).await,
         }
     }
 
     /// Hashes the part while it is sent, and compares what the service says.
-    async fn send_hashing(&self, upload_id: &str, trial: Option<Trial<'_>>) -> Result<StoredPart> {
+    async fn send_hashing(&self, upload_id: &str) -> Result<StoredPart> {
+        let service = &self.context.service;
         let attempt = |attempt| async move {
             count_retry(&self.retries, attempt);
             let (api, part) = (&self.context.api, self.part.part());
@@ -69,19 +71,14 @@ impl PartTask {
         };
         match self.context.retry.run(attempt).await {
             Ok(Some((stored, sent))) => {
-                if let Some(trial) = trial {
-                    trial.succeeded();
-                }
+                service.proved_itself();
                 return self.stored(stored, sent);
             }
-            Ok(None) => debug!("no checksum comes back for a part that went without one"),
-            Err(error) if trial.is_some() && may_want_checksum(&error) => {
-                debug!(%error, "a part that went without its checksum was refused");
-            }
+            Ok(None) => service.wants_checksums(),
+            Err(error) if service.may_have_refused(&error) => {}
             Err(error) => return Err(error),
         }
-        self.context.service.wants_checksums();
-        drop(trial);
+        debug!("the service wants checksums with the parts");
         let digest = self.digest().await?;
         self.send_hashed(upload_id, digest).await
     }

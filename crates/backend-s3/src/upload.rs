@@ -139,10 +139,12 @@ impl Upload {
                     error.with_retryable(again)
                 })
             };
-            let id = context.retry.run(attempt).await;
-            if let Ok(id) = &id {
-                debug!(upload_id = %id, "created");
-            }
+            let created = context.retry.run(attempt).await;
+            let id = created.map(|(id, full_object)| {
+                debug!(upload_id = %id, full_object, "created");
+                context.service.created(full_object);
+                id
+            });
             sender.send_replace(Some(id));
         };
         tokio::spawn(create.instrument(span.or_current()));

@@ -52,6 +52,7 @@ pub(super) struct Options {
     pub(super) max_part_size: u64,
     pub(super) etags: ETags,
     pub(super) unasked: Unasked,
+    pub(super) promises_full_object: bool,
     pub(super) discard: bool,
     pub(super) hashing: bool,
     pub(super) repeat_complete: bool,
@@ -76,6 +77,7 @@ impl Default for Builder {
                 max_part_size: 5 << 30,
                 etags: ETags::Md5,
                 unasked: Unasked::Computed,
+                promises_full_object: true,
                 discard: false,
                 hashing: true,
                 repeat_complete: false,
@@ -147,6 +149,13 @@ impl Builder {
     /// What becomes of parts that come without their checksum.
     pub fn unasked(mut self, unasked: Unasked) -> Self {
         self.options.unasked = unasked;
+        self
+    }
+
+    /// Whether CreateMultipartUpload answers with the type of the checksum; on by default, as
+    /// AWS does.
+    pub fn promises_full_object(mut self, promises: bool) -> Self {
+        self.options.promises_full_object = promises;
         self
     }
 

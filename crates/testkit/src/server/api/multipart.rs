@@ -42,7 +42,9 @@ pub(super) fn create(
         .create_upload(&input.bucket, &input.key, upload)?;
     Ok(CreateMultipartUploadOutput {
         checksum_algorithm: input.checksum_algorithm.take(),
-        checksum_type: declared.map(|_| ChecksumType::from_static(kind.name())),
+        checksum_type: declared
+            .filter(|_| shared.options.promises_full_object)
+            .map(|_| ChecksumType::from_static(kind.name())),
         upload_id: Some(upload_id),
         bucket: Some(std::mem::take(&mut input.bucket)),
         key: Some(std::mem::take(&mut input.key)),
