@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use aws_runtime::auth::PayloadSigningOverride;
 use aws_sdk_s3::Client;
+use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::config::interceptors::{
     BeforeSerializationInterceptorContextRef, BeforeTransmitInterceptorContextMut,
 };
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
-use aws_sdk_s3::error::BoxError;
+use aws_sdk_s3::error::{BoxError, SdkError};
 use aws_sdk_s3::types::{
     ChecksumAlgorithm, ChecksumMode, ChecksumType, CompletedMultipartUpload, CompletedPart,
 };
@@ -21,7 +22,8 @@ use writer_core::{
 
 use crate::body::{Outgoing, Progress};
 use crate::digest::PartDigest;
-use crate::error::{code_of, from_sdk};
+use crate::error::{asks_to_slow_down, code_of, from_sdk};
+use crate::lanes::{Lane, Lanes};
 use crate::location::Location;
 
 /// Checked this often whether a request makes progress.
@@ -37,6 +39,7 @@ pub(crate) struct Api {
     pub(crate) client: Client,
     pub(crate) location: Arc<Location>,
     pub(crate) stall_timeout: Duration,
+    pub(crate) lanes: Lanes,
 }
 
 /// What the service says of a body that it stored.
@@ -54,6 +57,13 @@ pub(crate) struct StoredPart {
     pub(crate) len: u64,
     pub(crate) e_tag: String,
     pub(crate) crc: Option<Crc64Nvme>,
+}
+
+/// How CompleteMultipartUpload ended.
+pub(crate) enum Completed {
+    Done(Stored),
+    /// The service does not have a part under the ETag that it once said.
+    InvalidPart(Error),
 }
 
 impl Api {
@@ -94,6 +104,7 @@ impl Api {
         part: &Part,
         digest: Option<PartDigest>,
     ) -> Result<(Stored, PartDigest)> {
+        let lane = self.lanes.enter().await;
         let outgoing = Outgoing::new(part, digest.is_none());
         let sent = digest.unwrap_or_default();
         let request = self
@@ -108,10 +119,9 @@ impl Api {
             .body(outgoing.sdk_body().into())
             .customize()
             .interceptor(SendPart::new(&outgoing, &sent));
-        let output = self
-            .moving(outgoing.progress(), request.send())
-            .await?
-            .map_err(|error| from_sdk("UploadPart", error))?;
+        let output = self.moving(outgoing.progress(), request.send()).await?;
+        heed(&lane, &output);
+        let output = output.map_err(|error| from_sdk("UploadPart", error))?;
         let stored = Stored {
             e_tag: output.e_tag().map(str::to_owned),
             version_id: None,
@@ -127,6 +137,7 @@ impl Api {
         digest: &PartDigest,
         options: &WriterOptions,
     ) -> Result<Stored> {
+        let lane = self.lanes.enter().await;
         let outgoing = Outgoing::new(part, false);
         let request = self
             .client
@@ -141,10 +152,9 @@ impl Api {
             .body(outgoing.sdk_body().into())
             .customize()
             .interceptor(SendPart::new(&outgoing, digest));
-        let output = self
-            .moving(outgoing.progress(), request.send())
-            .await?
-            .map_err(|error| conditional(from_sdk("PutObject", error), options))?;
+        let output = self.moving(outgoing.progress(), request.send()).await?;
+        heed(&lane, &output);
+        let output = output.map_err(|error| conditional(from_sdk("PutObject", error), options))?;
         Ok(Stored {
             e_tag: output.e_tag().map(unquoted),
             version_id: output.version_id().map(str::to_owned),
@@ -159,7 +169,7 @@ impl Api {
         parts: &[StoredPart],
         whole: Option<Crc64Nvme>,
         options: &WriterOptions,
-    ) -> Result<Stored> {
+    ) -> Result<Completed> {
         let size = parts.iter().map(|part| part.len).sum();
         let mut list = CompletedMultipartUpload::builder();
         for part in parts {
@@ -183,15 +193,48 @@ impl Api {
             .set_checksum_type(whole.map(|_| ChecksumType::FullObject))
             .set_if_none_match(none_match(options))
             .send();
-        let output = self
-            .answered(output)
-            .await?
-            .map_err(|error| conditional(from_sdk("CompleteMultipartUpload", error), options))?;
-        Ok(Stored {
+        let output = match self.answered(output).await? {
+            Ok(output) => output,
+            Err(error) => {
+                let is_part = code_of(&error) == Some("InvalidPart");
+                let error = from_sdk("CompleteMultipartUpload", error);
+                return if is_part {
+                    Ok(Completed::InvalidPart(error))
+                } else {
+                    Err(conditional(error, options))
+                };
+            }
+        };
+        Ok(Completed::Done(Stored {
             e_tag: output.e_tag().map(unquoted),
             version_id: output.version_id().map(str::to_owned),
             crc: decode(output.checksum_crc64_nvme())?,
-        })
+        }))
+    }
+
+    /// The parts that the service has.
+    pub(crate) async fn list_parts(&self, upload_id: &str) -> Result<Vec<StoredPart>> {
+        let request = self
+            .client
+            .list_parts()
+            .bucket(&self.location.bucket)
+            .key(&self.location.key)
+            .upload_id(upload_id);
+        let mut parts = Vec::new();
+        let mut pages = request.into_paginator().send();
+        while let Some(page) = self.answered(pages.next()).await? {
+            let page = page.map_err(|error| from_sdk("ListParts", error))?;
+            for part in page.parts() {
+                parts.push(StoredPart {
+                    number: u32::try_from(part.part_number().unwrap_or_default())
+                        .map_err(|_| unexpected("a part number below 0"))?,
+                    len: unsigned(part.size().unwrap_or_default())?,
+                    e_tag: part.e_tag().unwrap_or_default().to_owned(),
+                    crc: decode(part.checksum_crc64_nvme())?,
+                });
+            }
+        }
+        Ok(parts)
     }
 
     /// Aborts; that there is no such upload any more is success.
@@ -325,6 +368,15 @@ impl Intercept for SendPart {
     ) -> Result<(), BoxError> {
         context.request_mut().add_extension(self.outgoing.clone());
         Ok(())
+    }
+}
+
+/// Tells the lanes how it went.
+fn heed<T, E>(lane: &Lane, output: &std::result::Result<T, SdkError<E, HttpResponse>>) {
+    match output {
+        Ok(_) => lane.went_well(),
+        Err(error) if asks_to_slow_down(error) => lane.was_too_much(),
+        Err(_) => {}
     }
 }
 

@@ -48,6 +48,9 @@ pub struct S3Config {
     pub payload_signing: PayloadSigning,
     /// What the service takes. Default: [`PartLimits::S3`].
     pub part_limits: Option<PartLimits>,
+    /// Most bodies that all writers of the store send at once, from 1. Default 256. It is a
+    /// ceiling: answers that ask to slow down (503, 429) halve the number, success raises it again.
+    pub max_in_flight: Option<usize>,
     /// How requests are tried again.
     pub retry: RetryPolicy,
     /// How long a request may go without any progress (no byte of its body taken, or no answer
@@ -137,6 +140,13 @@ impl S3Config {
         self
     }
 
+    /// Sets [`max_in_flight`](Self::max_in_flight).
+    #[must_use]
+    pub fn with_max_in_flight(mut self, bodies: usize) -> Self {
+        self.max_in_flight = Some(bodies);
+        self
+    }
+
     /// Sets [`retry`](Self::retry).
     #[must_use]
     pub fn with_retry(mut self, retry: RetryPolicy) -> Self {
@@ -164,6 +174,7 @@ impl fmt::Debug for S3Config {
             .field("memory", &self.memory)
             .field("payload_signing", &self.payload_signing)
             .field("part_limits", &self.part_limits)
+            .field("max_in_flight", &self.max_in_flight)
             .field("retry", &self.retry)
             .field("stall_timeout", &self.stall_timeout)
             .finish_non_exhaustive()

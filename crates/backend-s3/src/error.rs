@@ -46,6 +46,12 @@ pub(crate) fn code_of<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>
     error.as_service_error().and_then(|error| error.code())
 }
 
+/// True if the service has more requests than it bears.
+pub(crate) fn asks_to_slow_down<E>(error: &SdkError<E, HttpResponse>) -> bool {
+    let status = error.raw_response().map(|raw| raw.status().as_u16());
+    matches!(status, Some(429 | 503))
+}
+
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>
 fn from_service(operation: &str, status: u16, error: &impl ProvideErrorMetadata) -> Error {
     let code = error.code().unwrap_or_default();

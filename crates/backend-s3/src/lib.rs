@@ -35,13 +35,16 @@ mod digest;
 mod error;
 mod file;
 mod http;
+mod lanes;
 mod lister;
 mod location;
 mod part;
+mod publish;
 mod reader;
 mod retry;
 mod sink;
 mod store;
+mod stragglers;
 mod upload;
 mod writer;
 

@@ -1,9 +1,10 @@
 //! One part on its way.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tracing::debug;
 use writer_core::{Error, ErrorKind, Result};
 use writer_tokio::LeavingPart;
@@ -22,6 +23,8 @@ pub(crate) struct PartTask {
     pub(crate) created: Created,
     pub(crate) part: LeavingPart,
     pub(crate) retries: Arc<AtomicU64>,
+    /// Says that everything waits for this part, which is to be sent a second time.
+    pub(crate) late: Arc<Notify>,
 }
 
 impl PartTask {
@@ -34,8 +37,30 @@ impl PartTask {
     }
 
     pub(crate) async fn run(self) -> Result<StoredPart> {
-        let sent = self.send().await;
+        let sent = self.race().await;
         sent.map_err(|error| error.with_part(self.number()))
+    }
+
+    /// Sends the part, and once more if it is late: what is stored first counts.
+    async fn race(&self) -> Result<StoredPart> {
+        let mut first = pin!(self.send());
+        tokio::select! {
+            biased;
+            sent = &mut first => return sent,
+            () = self.late.notified() => debug!("late, sent a second time"),
+        }
+        let mut second = pin!(self.send());
+        tokio::select! {
+            biased;
+            sent = &mut first => match sent {
+                Ok(stored) => Ok(stored),
+                Err(_) => second.await,
+            },
+            sent = &mut second => match sent {
+                Ok(stored) => Ok(stored),
+                Err(_) => first.await,
+            },
+        }
     }
 
     async fn send(&self) -> Result<StoredPart> {

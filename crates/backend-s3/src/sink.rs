@@ -14,8 +14,9 @@ use writer_tokio::{CleanUps, Intake, LeavingPart, PAGE_SIZE, PartSink, Sources};
 
 use crate::context::Context;
 use crate::location::Location;
+use crate::publish::Receipt;
 use crate::store::S3ObjectStore;
-use crate::upload::{self, Command, Receipt};
+use crate::upload::{self, Command};
 
 /// How a multipart upload behaves: what [`WriterOptions`] say, and when parts leave and stay.
 #[derive(Clone, Debug, PartialEq, Eq)]

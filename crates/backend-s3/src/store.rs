@@ -19,12 +19,16 @@ use crate::connect::{connect, tuned};
 use crate::context::Context;
 use crate::digest::Hasher;
 use crate::error::from_sdk;
+use crate::lanes::Lanes;
 use crate::lister::S3Lister;
 use crate::location::Location;
 use crate::reader::S3Reader;
 use crate::retry::RetryPolicy;
 use crate::sink::{MultipartUploadConfig, StreamingMultipartSink};
 use crate::writer::S3StreamingWriter;
+
+/// Four writers at their default of 64 parts each.
+const MAX_IN_FLIGHT: usize = 256;
 
 const STALL_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -44,6 +48,7 @@ struct Inner {
     stall_timeout: Duration,
     sign: bool,
     service: Arc<Service>,
+    lanes: Lanes,
 }
 
 impl S3ObjectStore {
@@ -100,6 +105,7 @@ impl S3ObjectStore {
                 PayloadSigning::Never => false,
             },
             service: Arc::default(),
+            lanes: Lanes::new(config.max_in_flight.unwrap_or(MAX_IN_FLIGHT)),
         })))
     }
 
@@ -140,6 +146,7 @@ impl S3ObjectStore {
             client: self.0.client.clone(),
             location: Arc::new(location),
             stall_timeout: self.0.stall_timeout,
+            lanes: self.0.lanes.clone(),
         }
     }
 

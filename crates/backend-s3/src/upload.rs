@@ -8,20 +8,22 @@
 //!   PutObject                        Aborted (and looked after)
 //! ```
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::{JoinError, JoinSet};
 use tracing::{Instrument, debug, debug_span, warn};
-use writer_core::{Crc64Nvme, Error, ErrorKind, IfExists, Result};
+use writer_core::{Error, ErrorKind, Result};
 use writer_tokio::{CleanUp, LeavingPart, Sources};
 
 use crate::api::StoredPart;
-use crate::context::{Context, Verdict, damaged};
-use crate::digest::combine;
-use crate::part::{Created, PartTask, count_retry, upload_id};
+use crate::context::Context;
+use crate::part::{Created, PartTask, upload_id};
+use crate::publish::{self, Receipt};
+use crate::stragglers::Stragglers;
 
 /// What a writer tells its upload.
 #[derive(Debug)]
@@ -37,17 +39,6 @@ pub(crate) enum Command {
     Abandon(CleanUp),
 }
 
-/// What the service confirmed.
-#[derive(Clone, Debug)]
-pub(crate) struct Receipt {
-    pub(crate) size: u64,
-    pub(crate) parts: u32,
-    pub(crate) e_tag: Option<String>,
-    pub(crate) version_id: Option<String>,
-    pub(crate) checksum: Option<Crc64Nvme>,
-    pub(crate) retries: u64,
-}
-
 /// Runs one upload until its writer is gone.
 pub(crate) async fn run(
     context: Context,
@@ -57,6 +48,7 @@ pub(crate) async fn run(
     let mut upload = Upload::new(context, failure);
     let mut abandoned = None;
     loop {
+        let late = upload.late();
         tokio::select! {
             biased;
             Some(done) = upload.active.join_next() => upload.on_part(done).await,
@@ -74,6 +66,7 @@ pub(crate) async fn run(
                 Some(Command::Abandon(cleanup)) => abandoned = Some(cleanup),
                 None => break,
             },
+            number = late => upload.repeat(number),
         }
         upload.start_parts();
         upload.finish_if_idle().await;
@@ -89,6 +82,9 @@ struct Upload {
     /// Parts that wait for a place in flight.
     queue: VecDeque<LeavingPart>,
     active: JoinSet<Result<StoredPart>>,
+    stragglers: Stragglers,
+    /// Tells a part in flight to send a second request.
+    repeat: HashMap<u32, Arc<Notify>>,
     stored: Vec<StoredPart>,
     /// An object of one part, which waits for `finish`.
     whole: Option<LeavingPart>,
@@ -110,6 +106,8 @@ impl Upload {
             created: None,
             queue: VecDeque::new(),
             active: JoinSet::new(),
+            stragglers: Stragglers::default(),
+            repeat: HashMap::new(),
             stored: Vec::new(),
             whole: None,
             finishing: None,
@@ -172,15 +170,45 @@ impl Upload {
                 created: created.clone(),
                 part,
                 retries: Arc::clone(&self.retries),
+                late: Arc::default(),
             };
+            self.stragglers
+                .departed(task.number(), task.len(), Instant::now());
+            self.repeat.insert(task.number(), Arc::clone(&task.late));
             let span = debug_span!("part", number = task.number(), bytes = task.len());
             self.active.spawn(task.run().instrument(span.or_current()));
         }
     }
 
+    /// The number of the part that everything waits for, once it is late.
+    fn late(&self) -> impl Future<Output = u32> + use<> {
+        let waits = self.finishing.is_some() && self.queue.is_empty();
+        let next = waits.then(|| self.stragglers.next()).flatten();
+        async move {
+            match next {
+                Some((number, at)) => {
+                    tokio::time::sleep_until(at.into()).await;
+                    number
+                }
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    fn repeat(&mut self, number: u32) {
+        self.stragglers.repeated(number);
+        if let Some(late) = self.repeat.get(&number) {
+            late.notify_one();
+        }
+    }
+
     async fn on_part(&mut self, done: Result<Result<StoredPart>, JoinError>) {
         match done {
-            Ok(Ok(part)) => self.stored.push(part),
+            Ok(Ok(part)) => {
+                self.stragglers.landed(part.number, Instant::now());
+                self.repeat.remove(&part.number);
+                self.stored.push(part);
+            }
             Ok(Err(error)) => {
                 self.fail(error).await;
             }
@@ -229,46 +257,11 @@ impl Upload {
             return Err(error.clone());
         }
         match self.whole.take() {
-            Some(whole) => self.put(whole, sources).await,
+            Some(whole) => publish::put(&self.context, whole, sources, &self.retries).await,
             None => {
                 sources.verify()?;
                 self.complete().await
             }
-        }
-    }
-
-    async fn put(&mut self, mut whole: LeavingPart, sources: &Sources) -> Result<Receipt> {
-        whole.begin();
-        let context = &self.context;
-        let part = whole.part();
-        // An object that is created only can't be sent a second time if no checksum comes back.
-        let mut sign = context.signs() || context.options.if_exists == IfExists::Fail;
-        loop {
-            let digest = context.hasher.digest(part, context.wanted(sign)).await?;
-            sources.verify()?;
-            let (digest, retries) = (&digest, &self.retries);
-            let put = |attempt| {
-                count_retry(retries, attempt);
-                context.api.put_object(part, digest, &context.options)
-            };
-            let stored = context.make_visible(part.len(), digest.crc, put).await?;
-            match context.verify(&stored, digest) {
-                Verdict::Stored => {}
-                Verdict::Unverified => {
-                    context.service.set_silent();
-                    sign = true;
-                    continue;
-                }
-                Verdict::Damaged(error) => return Err(error),
-            }
-            return Ok(Receipt {
-                size: part.len(),
-                parts: 1,
-                e_tag: stored.e_tag,
-                version_id: stored.version_id,
-                checksum: digest.crc,
-                retries: self.retries.load(Ordering::Relaxed),
-            });
         }
     }
 
@@ -281,29 +274,7 @@ impl Upload {
         };
         let upload_id = upload_id(created).await?;
         self.stored.sort_unstable_by_key(|part| part.number);
-        let size = self.stored.iter().map(|part| part.len).sum();
-        let whole = whole_checksum(&self.stored);
-        let (context, parts, retries) = (&self.context, &self.stored, &self.retries);
-        let (api, options) = (&context.api, &context.options);
-        let complete = |attempt| {
-            count_retry(retries, attempt);
-            api.complete(&upload_id, parts, whole, options)
-        };
-        let completed = context.make_visible(size, whole, complete).await?;
-        if let (Some(sent), Some(stored)) = (whole, completed.crc)
-            && sent != stored
-        {
-            return Err(damaged(sent, stored));
-        }
-        debug!(size, parts = self.stored.len(), "completed");
-        Ok(Receipt {
-            size,
-            parts: u32::try_from(self.stored.len()).unwrap_or(u32::MAX),
-            e_tag: completed.e_tag,
-            version_id: completed.version_id,
-            checksum: whole,
-            retries: self.retries.load(Ordering::Relaxed),
-        })
+        publish::complete(&self.context, &upload_id, &self.stored, &self.retries).await
     }
 
     /// Latches `error`, so that the producer hears of it at once, and cleans up. Gives the error
@@ -364,13 +335,4 @@ impl Upload {
             }
         }
     }
-}
-
-/// The checksum of the whole object, in order of the parts.
-fn whole_checksum(parts: &[StoredPart]) -> Option<Crc64Nvme> {
-    let mut parts = parts.iter();
-    let first = parts.next()?.crc?;
-    parts.try_fold(first, |whole, part| {
-        Some(combine(whole, part.crc?, part.len))
-    })
 }

@@ -91,7 +91,7 @@ impl Connection {
 
     /// Sends a request and waits for its answer, which may come before all is sent.
     pub(super) async fn exchange(&mut self, head: Head, outgoing: &Outgoing) -> io::Result<Answer> {
-        let mut sending = Sending::Going(Pump::new(head, outgoing.cursor()));
+        let mut sending = Sending::Going(Box::new(Pump::new(head, outgoing.cursor())));
         let mut incoming = Incoming::default();
         let mut answer = poll_fn(|cx| {
             sending.poll(&mut self.stream, cx)?;
@@ -111,7 +111,7 @@ impl Connection {
 }
 
 enum Sending {
-    Going(Pump),
+    Going(Box<Pump>),
     Done,
     /// The other side may have said why before it closed.
     Failed(Option<io::Error>),

@@ -1,0 +1,144 @@
+//! Making an object visible: one PutObject, or CompleteMultipartUpload.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tracing::debug;
+use writer_core::{Crc64Nvme, Error, IfExists, Result};
+use writer_tokio::{LeavingPart, Sources};
+
+use crate::api::{Completed, Stored, StoredPart};
+use crate::context::{Context, Verdict, damaged};
+use crate::digest::combine;
+use crate::part::count_retry;
+
+/// What the service confirmed.
+#[derive(Clone, Debug)]
+pub(crate) struct Receipt {
+    pub(crate) size: u64,
+    pub(crate) parts: u32,
+    pub(crate) e_tag: Option<String>,
+    pub(crate) version_id: Option<String>,
+    pub(crate) checksum: Option<Crc64Nvme>,
+    pub(crate) retries: u64,
+}
+
+/// Stores an object of one part.
+pub(crate) async fn put(
+    context: &Context,
+    mut whole: LeavingPart,
+    sources: &Sources,
+    retries: &AtomicU64,
+) -> Result<Receipt> {
+    whole.begin();
+    let part = whole.part();
+    // An object that is created only can't be sent a second time if no checksum comes back.
+    let mut sign = context.signs() || context.options.if_exists == IfExists::Fail;
+    loop {
+        let digest = context.hasher.digest(part, context.wanted(sign)).await?;
+        sources.verify()?;
+        let digest = &digest;
+        let put = |attempt| {
+            count_retry(retries, attempt);
+            context.api.put_object(part, digest, &context.options)
+        };
+        let stored = context.make_visible(part.len(), digest.crc, put).await?;
+        match context.verify(&stored, digest) {
+            Verdict::Stored => {}
+            Verdict::Unverified => {
+                context.service.set_silent();
+                sign = true;
+                continue;
+            }
+            Verdict::Damaged(error) => return Err(error),
+        }
+        return Ok(Receipt {
+            size: part.len(),
+            parts: 1,
+            e_tag: stored.e_tag,
+            version_id: stored.version_id,
+            checksum: digest.crc,
+            retries: retries.load(Ordering::Relaxed),
+        });
+    }
+}
+
+/// Completes an upload of `parts`, which are in order of their numbers.
+pub(crate) async fn complete(
+    context: &Context,
+    upload_id: &str,
+    parts: &[StoredPart],
+    retries: &AtomicU64,
+) -> Result<Receipt> {
+    let size = parts.iter().map(|part| part.len).sum();
+    let whole = whole_checksum(parts);
+    let complete = |attempt| {
+        count_retry(retries, attempt);
+        complete_once(context, upload_id, parts, whole)
+    };
+    let completed = context.make_visible(size, whole, complete).await?;
+    if let (Some(sent), Some(stored)) = (whole, completed.crc)
+        && sent != stored
+    {
+        return Err(damaged(sent, stored));
+    }
+    debug!(size, parts = parts.len(), "completed");
+    Ok(Receipt {
+        size,
+        parts: u32::try_from(parts.len()).unwrap_or(u32::MAX),
+        e_tag: completed.e_tag,
+        version_id: completed.version_id,
+        checksum: whole,
+        retries: retries.load(Ordering::Relaxed),
+    })
+}
+
+async fn complete_once(
+    context: &Context,
+    upload_id: &str,
+    parts: &[StoredPart],
+    whole: Option<Crc64Nvme>,
+) -> Result<Stored> {
+    let (api, options) = (&context.api, &context.options);
+    let refusal = match api.complete(upload_id, parts, whole, options).await? {
+        Completed::Done(stored) => return Ok(stored),
+        Completed::InvalidPart(refusal) => refusal,
+    };
+    let parts = as_listed(context, upload_id, parts, refusal).await?;
+    match api.complete(upload_id, &parts, whole, options).await? {
+        Completed::Done(stored) => Ok(stored),
+        Completed::InvalidPart(refusal) => Err(refusal),
+    }
+}
+
+/// `parts` with the ETags that the service has for them now. A part that was sent twice, and
+/// arrived twice, has that of the second, which need not be that of the first (SSE-KMS). Each
+/// must have the size and the checksum of what was sent.
+async fn as_listed(
+    context: &Context,
+    upload_id: &str,
+    parts: &[StoredPart],
+    refusal: Error,
+) -> Result<Vec<StoredPart>> {
+    let listed = context.api.list_parts(upload_id).await?;
+    let current = |part: &StoredPart| {
+        listed
+            .iter()
+            .find(|listed| listed.number == part.number)
+            .filter(|listed| listed.len == part.len && listed.crc.is_some())
+            .filter(|listed| listed.crc == part.crc)
+            .cloned()
+    };
+    let current: Option<Vec<StoredPart>> = parts.iter().map(current).collect();
+    let current = current.ok_or(refusal)?;
+    debug!("completing with the ETags that the service lists");
+    Ok(current)
+}
+
+/// The checksum of the whole object, in order of the parts.
+fn whole_checksum(parts: &[StoredPart]) -> Option<Crc64Nvme> {
+    let mut parts = parts.iter();
+    let first = parts.next()?.crc?;
+    parts.try_fold(first, |whole, part| {
+        Some(combine(whole, part.crc?, part.len))
+    })
+}
