@@ -23,6 +23,8 @@ pub(super) struct Socket {
     connection: Arc<Connection>,
     pace: Pace,
     wait: Option<Pin<Box<Sleep>>>,
+    /// Since when a paced reader waits for bytes.
+    empty_since: Option<Instant>,
 }
 
 impl Socket {
@@ -34,6 +36,7 @@ impl Socket {
             connection: Arc::new(Connection::new(shared.journal.connect())),
             pace: Pace::new(0),
             wait: None,
+            empty_since: None,
         }
     }
 
@@ -60,6 +63,9 @@ impl Socket {
 
     fn pay(&mut self, bytes: usize) {
         let now = Instant::now();
+        if let Some(since) = self.empty_since.take() {
+            self.pace.idle(since, now);
+        }
         let until = self
             .pace
             .charge(bytes, now)
@@ -96,7 +102,11 @@ impl AsyncRead for Socket {
         };
         this.stream.set_limit(quantum as u64);
         let before = buf.filled().len();
-        ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
+        let Poll::Ready(read) = Pin::new(&mut this.stream).poll_read(cx, buf) else {
+            this.empty_since.get_or_insert_with(Instant::now);
+            return Poll::Pending;
+        };
+        read?;
         this.pay(buf.filled().len() - before);
         Poll::Ready(Ok(()))
     }

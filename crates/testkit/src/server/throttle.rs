@@ -9,11 +9,14 @@ use super::shared::lock;
 /// How far ahead of a fast pace a reader may be before it sleeps. Timers fire
 /// once a millisecond: a reader that slept after each read would read little
 /// each time, and use the CPU to wake.
-const AHEAD: Duration = Duration::from_millis(4);
+const AHEAD: Duration = Duration::from_millis(2);
 
 /// In bytes per second. Slower readers sleep after each read: what comes in
 /// while they stay awake is small packets, which cost more than to wake.
 const FAST: u64 = 16_000_000;
+
+/// How much of a pace to read at once.
+const QUANTUM_MILLIS: u64 = 4;
 
 /// How late a reader may be and still catch up. Longer than timers and
 /// schedulers are late, else every sleep would cost bandwidth for good.
@@ -26,7 +29,7 @@ const LEAST_RECEIVE_BUFFER: u64 = 32 * 1024;
 /// `SO_RCVBUF` for a pace in bytes per second: what comes in while its reader
 /// sleeps must find room.
 pub(super) fn receive_buffer(bytes_per_second: u64) -> u32 {
-    let while_asleep = bytes_per_second / 1000 * (AHEAD.as_millis() as u64 + 2);
+    let while_asleep = bytes_per_second / 1000 * 2 * QUANTUM_MILLIS;
     while_asleep.clamp(LEAST_RECEIVE_BUFFER, 4 << 20) as u32
 }
 
@@ -60,12 +63,21 @@ impl Pace {
         }
     }
 
+    /// There was nothing to read from `since` to `now`: that time is not saved up.
+    /// Only for a pace of one reader.
+    pub(super) fn idle(&self, since: Instant, now: Instant) {
+        if let Some(until) = &mut *lock(&self.paid_until) {
+            let later = *until + now.saturating_duration_since(since);
+            *until = later.min(now).max(*until);
+        }
+    }
+
     /// How much to read at once, `None` without a limit: some milliseconds'
     /// worth, so that the flow is smooth.
     pub(super) fn quantum(&self) -> Option<usize> {
         match self.bytes_per_second.load(Ordering::Relaxed) {
             0 => None,
-            rate => Some((rate / 1000 * AHEAD.as_millis() as u64).clamp(1024, 1 << 20) as usize),
+            rate => Some((rate / 1000 * QUANTUM_MILLIS).clamp(1024, 1 << 20) as usize),
         }
     }
 
@@ -111,9 +123,26 @@ mod tests {
     fn at_a_fast_pace_a_little_ahead_is_remembered_and_not_slept_for() {
         let pace = Pace::new(20_000_000);
         let now = Instant::now();
-        assert_eq!(pace.charge(40_000, now), None);
-        assert_eq!(pace.charge(40_000, now), None);
-        assert_eq!(pace.charge(40_000, now), Some(now + ms(6)));
+        assert_eq!(pace.charge(20_000, now), None);
+        assert_eq!(pace.charge(20_000, now), None);
+        assert_eq!(pace.charge(20_000, now), Some(now + ms(3)));
+    }
+
+    #[test]
+    fn what_is_late_is_caught_up_and_what_is_idle_is_not() {
+        let start = Instant::now();
+        let now = start + ms(12);
+        let charged = |idle_since: Option<Instant>| {
+            let pace = Pace::new(1000);
+            pace.charge(4, start);
+            if let Some(since) = idle_since {
+                pace.idle(since, now);
+            }
+            pace.charge(10, now)
+        };
+        assert_eq!(charged(None), Some(start + ms(14)));
+        assert_eq!(charged(Some(now - ms(2))), Some(start + ms(16)));
+        assert_eq!(charged(Some(start)), Some(now + ms(10)));
     }
 
     #[test]
@@ -126,7 +155,7 @@ mod tests {
     #[test]
     fn the_receive_buffer_follows_the_rate() {
         assert_eq!(receive_buffer(1), 32 << 10);
-        assert_eq!(receive_buffer(80_000_000), 480_000);
+        assert_eq!(receive_buffer(80_000_000), 640_000);
         assert_eq!(receive_buffer(u64::MAX / 1000), 4 << 20);
     }
 }

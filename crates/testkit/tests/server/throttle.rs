@@ -81,6 +81,29 @@ async fn a_fast_pace_is_kept_too() {
 }
 
 #[tokio::test]
+async fn a_pause_is_not_saved_up_for_the_next_body() {
+    let server = TestServer::builder()
+        .connection_bandwidth(20_000_000)
+        .start()
+        .await
+        .unwrap();
+    let client = client(&server);
+    for _ in 0..3 {
+        let put = client.put_object().bucket("test").key("k");
+        put.body(vec![0; 1_000_000].into()).send().await.unwrap();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    for record in server.log() {
+        let took = record.finished_at.unwrap() - record.at;
+        assert!(
+            took > Duration::from_millis(45),
+            "1 MB at 20 MB/s took {took:?}"
+        );
+    }
+    assert_eq!(server.stats().connections_opened, 1);
+}
+
+#[tokio::test]
 async fn the_bandwidth_may_change_while_it_runs() {
     let (server, client) = start().await;
     let free = put_together(&client, 2).await;
