@@ -25,7 +25,8 @@ const VALID_FOR: Duration = Duration::from_secs(800 * 24 * 3600);
 /// How far behind the clock of a client may be.
 const VALID_SINCE: Duration = Duration::from_secs(24 * 3600);
 
-/// rustls reads 4 KiB at a time; this many bytes are fetched from the socket at once.
+/// rustls asks for 4 KiB at a time. So much is fetched from the socket at once,
+/// lest a slow connection be woken for every 4 KiB.
 const READ_AHEAD: usize = 64 * 1024;
 
 /// What a server needs to speak HTTPS.
