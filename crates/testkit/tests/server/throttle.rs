@@ -59,6 +59,50 @@ async fn each_connection_has_its_own_bandwidth() {
     assert_eq!(server.stats().max_connections, 4);
 }
 
+/// A pace of which a read of the kernel's is more than a millisecond's worth.
+#[tokio::test]
+async fn a_fast_pace_is_kept_too() {
+    let server = TestServer::builder()
+        .connection_bandwidth(40_000_000)
+        .discard(true)
+        .hashing(false)
+        .start()
+        .await
+        .unwrap();
+    let body = vec![0; 20_000_000];
+    let put = client(&server).put_object().bucket("test").key("k");
+    put.body(body.into()).send().await.unwrap();
+    let record = &server.log()[0];
+    let took = record.finished_at.unwrap() - record.at;
+    assert!(
+        took > Duration::from_millis(480) && took < Duration::from_millis(800),
+        "20 MB at 40 MB/s took {took:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_pause_is_not_saved_up_for_the_next_body() {
+    let server = TestServer::builder()
+        .connection_bandwidth(20_000_000)
+        .start()
+        .await
+        .unwrap();
+    let client = client(&server);
+    for _ in 0..3 {
+        let put = client.put_object().bucket("test").key("k");
+        put.body(vec![0; 1_000_000].into()).send().await.unwrap();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    for record in server.log() {
+        let took = record.finished_at.unwrap() - record.at;
+        assert!(
+            took > Duration::from_millis(45),
+            "1 MB at 20 MB/s took {took:?}"
+        );
+    }
+    assert_eq!(server.stats().connections_opened, 1);
+}
+
 #[tokio::test]
 async fn the_bandwidth_may_change_while_it_runs() {
     let (server, client) = start().await;
@@ -109,9 +153,11 @@ async fn latency_keeps_every_answer_back() {
         .await
         .unwrap();
     let client = client(&server);
+    client.head_bucket().bucket("test").send().await.unwrap();
     let started = Instant::now();
     client.head_bucket().bucket("test").send().await.unwrap();
-    assert!(started.elapsed() >= latency);
+    let took = started.elapsed();
+    assert!(took >= latency && took < 2 * latency, "{took:?}");
     server.set_latency(Duration::ZERO);
     let started = Instant::now();
     client.head_bucket().bucket("test").send().await.unwrap();
