@@ -9,11 +9,12 @@ use std::sync::Arc;
 use backend_s3::{PayloadSigning, S3ObjectStore};
 use common::{PART, config, server};
 use testkit::conformance::Subject;
+use testkit::server::Builder;
 
 const MEMORY: u64 = 8 << 20;
 
-async fn subject(signing: PayloadSigning) -> Subject {
-    let server = Arc::new(server().start().await.unwrap());
+async fn subject(server: Builder, signing: PayloadSigning) -> Subject {
+    let server = Arc::new(server.start().await.unwrap());
     let config = config(&server)
         .with_payload_signing(signing)
         .with_memory(MEMORY);
@@ -45,7 +46,7 @@ mod signed {
     use super::*;
 
     async fn signed() -> Subject {
-        subject(PayloadSigning::Always).await
+        subject(server(), PayloadSigning::Always).await
     }
 
     testkit::conformance_tests!(signed);
@@ -55,8 +56,18 @@ mod unsigned {
     use super::*;
 
     async fn unsigned() -> Subject {
-        subject(PayloadSigning::Never).await
+        subject(server(), PayloadSigning::Never).await
     }
 
     testkit::conformance_tests!(unsigned);
+}
+
+mod tls {
+    use super::*;
+
+    async fn tls() -> Subject {
+        subject(server().tls(), PayloadSigning::Auto).await
+    }
+
+    testkit::conformance_tests!(tls);
 }

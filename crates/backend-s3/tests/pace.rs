@@ -11,7 +11,6 @@ use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
 use backend_s3::{PayloadSigning, RetryPolicy, S3ObjectStore};
 use common::{PART, config, open, options, random, server};
 use testkit::server::{ETags, Fault, TestServer};
-use writer_core::ErrorKind;
 
 async fn unsigned(server: &TestServer) -> S3ObjectStore {
     let config = config(server).with_payload_signing(PayloadSigning::Never);
@@ -173,16 +172,4 @@ async fn all_writers_share_one_limit() {
         writer.finish().await.unwrap();
     }
     assert_eq!(server.keys().len(), 4);
-}
-
-#[tokio::test]
-async fn a_certificate_that_is_not_trusted_and_a_bundle_that_is_none_are_said() {
-    let missing = config(&server().start().await.unwrap()).with_ca_bundle("/nowhere.pem");
-    let error = S3ObjectStore::connect(missing).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::InvalidInput);
-    assert!(error.to_string().contains("/nowhere.pem"), "{error}");
-    let empty = tempfile::NamedTempFile::new().unwrap();
-    let none = config(&server().start().await.unwrap()).with_ca_bundle(empty.path());
-    let error = S3ObjectStore::connect(none).await.unwrap_err();
-    assert!(error.to_string().contains("no certificate"), "{error}");
 }

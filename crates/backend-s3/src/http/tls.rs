@@ -106,10 +106,13 @@ impl Tls {
             return error;
         };
         let whom = match &self.bundle {
-            Some(path) => format!("by {}", path.display()),
-            None => "by this system; AWS_CA_BUNDLE names a file with its authority".to_owned(),
+            Some(path) => format!("the CA bundle {}", path.display()),
+            None => "this system".to_owned(),
         };
-        let text = format!("the certificate of {host} is not trusted {whom}");
+        let text = format!(
+            "the certificate of {host} is not trusted by {whom}: set AWS_CA_BUNDLE to a file with \
+             the certificate of its authority"
+        );
         let own = Error::new(ErrorKind::AccessDenied, text).with_source(error);
         io::Error::other(own)
     }

@@ -3,6 +3,8 @@
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 use backend_s3::{RetryPolicy, S3Config, S3ObjectStore};
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use testkit::server::{Builder, TestServer};
 use writer_core::{ObjectStore, ObjectWriter, PartLimits, WriterOptions};
@@ -15,7 +17,11 @@ pub fn server() -> Builder {
 }
 
 pub fn config(server: &TestServer) -> S3Config {
-    S3Config::default()
+    let config = match server.ca_pem() {
+        Some(pem) => S3Config::default().with_ca_bundle(ca_bundle(server, pem)),
+        None => S3Config::default(),
+    };
+    config
         .with_endpoint_url(server.endpoint())
         .with_region(server.region())
         .with_credentials(server.access_key(), server.secret_key())
@@ -27,6 +33,14 @@ pub fn config(server: &TestServer) -> S3Config {
             RetryPolicy::default()
                 .with_backoff(Duration::from_millis(1), Duration::from_millis(20)),
         )
+}
+
+/// A file with the certificate that `server` shows.
+fn ca_bundle(server: &TestServer, pem: &str) -> PathBuf {
+    let name = format!("ca-{}.pem", server.address().port());
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    fs::write(&path, pem).unwrap();
+    path
 }
 
 pub async fn store(server: &TestServer) -> S3ObjectStore {
