@@ -1,14 +1,17 @@
-//! A request body on its way to s3s: counted, perhaps damaged, never copied.
+//! A request body on its way to s3s: counted, perhaps stalled or damaged, never
+//! copied.
 
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
+use tokio::time::{Sleep, sleep};
 
 use super::record::Entry;
 use super::shared::{Shared, lock};
@@ -23,6 +26,20 @@ pub(super) struct Tap {
     started: bool,
     flip_bit: bool,
     bytes_until_cut: Option<u64>,
+    stall: Option<Stall>,
+    held: Option<Held>,
+}
+
+/// Where a body stops for a while.
+struct Stall {
+    bytes_left: u64,
+    duration: Duration,
+}
+
+/// What came last before a stall.
+struct Held {
+    wait: Pin<Box<Sleep>>,
+    data: Bytes,
 }
 
 /// Takes over what nobody read of a body.
@@ -46,6 +63,8 @@ impl Tap {
             started: false,
             flip_bit: false,
             bytes_until_cut: None,
+            stall: None,
+            held: None,
         };
         (tap, rest)
     }
@@ -58,6 +77,14 @@ impl Tap {
     /// Fails as soon as so many bytes were read.
     pub(super) fn cut_after(&mut self, bytes: u64) {
         self.bytes_until_cut = Some(bytes);
+    }
+
+    /// Stops reading for so long as soon as half of the body was read.
+    pub(super) fn stall_halfway(&mut self, duration: Duration) {
+        self.stall = Some(Stall {
+            bytes_left: self.size_hint().lower() / 2,
+            duration,
+        });
     }
 
     fn pass(&mut self, data: Bytes) -> io::Result<Bytes> {
@@ -73,6 +100,23 @@ impl Tap {
             return Ok(with_a_bit_flipped(&data));
         }
         Ok(data)
+    }
+
+    /// How long to hold data of this length back, if a stall is due.
+    fn stall_at(&mut self, length: usize) -> Option<Duration> {
+        let stall = self.stall.as_mut()?;
+        stall.bytes_left = stall.bytes_left.saturating_sub(length as u64);
+        if stall.bytes_left > 0 {
+            return None;
+        }
+        self.stall.take().map(|stall| stall.duration)
+    }
+
+    fn poll_held(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        if let Some(held) = &mut self.held {
+            ready!(held.wait.as_mut().poll(cx));
+        }
+        Poll::Ready(self.held.take().map(|held| held.data))
     }
 }
 
@@ -106,6 +150,9 @@ impl Body for Tap {
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         let this = self.get_mut();
         this.started = true;
+        if let Some(data) = ready!(this.poll_held(cx)) {
+            return Poll::Ready(Some(Ok(Frame::data(data))));
+        }
         let Some(inner) = &mut this.inner else {
             return Poll::Ready(None);
         };
@@ -114,14 +161,20 @@ impl Body for Tap {
             Some(Err(error)) => return Poll::Ready(Some(Err(io::Error::other(error)))),
             Some(Ok(frame)) => frame,
         };
-        Poll::Ready(Some(match frame.into_data() {
-            Ok(data) => this.pass(data).map(Frame::data),
-            Err(trailers) => Ok(trailers),
-        }))
+        let data = match frame.into_data() {
+            Ok(data) => this.pass(data)?,
+            Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
+        };
+        if let Some(duration) = this.stall_at(data.len()) {
+            let wait = Box::pin(sleep(duration));
+            this.held = Some(Held { wait, data });
+            return Pin::new(this).poll_frame(cx);
+        }
+        Poll::Ready(Some(Ok(Frame::data(data))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.as_ref().is_none_or(Body::is_end_stream)
+        self.held.is_none() && self.inner.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {

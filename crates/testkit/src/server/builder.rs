@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use super::handle::TestServer;
+use super::load::LoadOptions;
 use super::operation::known;
 
 /// What ETags are made of.
@@ -45,6 +46,8 @@ pub(super) struct Options {
     pub(super) connection_bandwidth: u64,
     pub(super) receive_buffer: Option<u32>,
     pub(super) latency: Duration,
+    pub(super) load: LoadOptions,
+    pub(super) tls: bool,
     pub(super) denied: BTreeSet<&'static str>,
 }
 
@@ -68,6 +71,8 @@ impl Default for Builder {
                 connection_bandwidth: 0,
                 receive_buffer: None,
                 latency: Duration::ZERO,
+                load: LoadOptions::default(),
+                tls: false,
                 denied: BTreeSet::new(),
             },
         }
@@ -187,7 +192,8 @@ impl Builder {
 
     /// The size in bytes of the kernel's receive buffer of each connection
     /// (`SO_RCVBUF`, which Linux doubles). Unset, it is the kernel's choice, or
-    /// 32 KiB when the builder sets a bandwidth.
+    /// what comes in within some milliseconds (32 KiB at least) when the builder
+    /// sets a bandwidth.
     pub fn receive_buffer(mut self, bytes: u32) -> Self {
         self.options.receive_buffer = Some(bytes);
         self
@@ -196,6 +202,47 @@ impl Builder {
     /// How long every answer is kept back; none by default.
     pub fn latency(mut self, latency: Duration) -> Self {
         self.options.latency = latency;
+        self
+    }
+
+    /// Makes a straggler of every `count`-th UploadPart and PutObject with a
+    /// body: the server stops reading for `duration` when half of the body has
+    /// arrived. They count in the order in which they come; 0 is none.
+    pub fn stall_every(mut self, count: u64, duration: Duration) -> Self {
+        self.options.load.stall_every = count;
+        self.options.load.stall = duration;
+        self
+    }
+
+    /// Slows every `count`-th connection, in the order in which they are
+    /// accepted, down to so many bytes per second for its life; 0 is none.
+    ///
+    /// It takes the place of
+    /// [`connection_bandwidth`](Self::connection_bandwidth) there.
+    pub fn slow_every(mut self, count: u64, bytes_per_second: u64) -> Self {
+        self.options.load.slow_every = count;
+        self.options.load.slow_bandwidth = bytes_per_second;
+        self
+    }
+
+    /// Answers 503 `SlowDown` to an UploadPart or PutObject that comes while so
+    /// many are being received; 0, the default, is no limit.
+    ///
+    /// A request counts until its body was received, not while its answer is
+    /// kept back. As S3 does, the server closes the connection after the
+    /// refusal; it reads the body first, so that the client surely sees it.
+    pub fn slow_down_above(mut self, requests: u64) -> Self {
+        self.options.load.slow_down_above = requests;
+        self
+    }
+
+    /// Speaks HTTPS (HTTP/1.1), with a certificate made at the start for
+    /// `localhost`, `127.0.0.1`, `::1` and the address it listens on. A client
+    /// has to trust [`TestServer::ca_pem`].
+    ///
+    /// Bandwidths are those of the encrypted bytes then.
+    pub fn tls(mut self) -> Self {
+        self.options.tls = true;
         self
     }
 
@@ -212,7 +259,7 @@ impl Builder {
     /// Starts the server on the runtime of the caller.
     ///
     /// # Errors
-    /// If the address cannot be listened on.
+    /// If the address cannot be listened on, or no certificate be made.
     pub async fn start(self) -> io::Result<TestServer> {
         TestServer::launch(self.options, None)
     }
@@ -221,7 +268,8 @@ impl Builder {
     /// it runs also while the caller blocks. Needs no runtime.
     ///
     /// # Errors
-    /// If the address cannot be listened on, or no threads can be had.
+    /// If the address cannot be listened on, or no threads be had or
+    /// certificate be made.
     pub fn start_on_threads(self, threads: usize) -> io::Result<TestServer> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(threads)

@@ -16,6 +16,7 @@ use super::object::{PendingUpload, StoredObject};
 use super::operation::known;
 use super::record::{RequestRecord, Stats};
 use super::shared::Shared;
+use super::tls::Tls;
 use super::{net, service};
 
 /// A running S3 server; dropping it stops it.
@@ -42,7 +43,12 @@ impl TestServer {
         let _inside = handle.enter();
         let listener = net::listen(&options)?;
         let address = listener.local_addr()?;
-        let shared = Arc::new(Shared::new(options));
+        let tls = match options.tls {
+            true => Some(Tls::new(address.ip())?),
+            false => None,
+        };
+        let scheme = if options.tls { "https" } else { "http" };
+        let shared = Arc::new(Shared::new(options, tls));
         for bucket in &shared.options.buckets {
             shared.store.ensure_bucket(bucket);
         }
@@ -51,16 +57,22 @@ impl TestServer {
         Ok(Self {
             shared,
             address,
-            endpoint: format!("http://{address}"),
+            endpoint: format!("{scheme}://{address}"),
             task: Some(task),
             runtime,
         })
     }
 
-    /// The URL to give to a client, such as `http://127.0.0.1:41234`; buckets
-    /// are addressed in the path.
+    /// The URL to give to a client, such as `http://127.0.0.1:41234`, with
+    /// [`Builder::tls`] `https://127.0.0.1:41234`; buckets are addressed in the path.
     pub fn endpoint(&self) -> &str {
         &self.endpoint
+    }
+
+    /// The certificate in PEM that a client of a server with [`Builder::tls`]
+    /// has to trust; `None` if the server speaks plain HTTP.
+    pub fn ca_pem(&self) -> Option<&str> {
+        self.shared.tls.as_ref().map(Tls::ca_pem)
     }
 
     /// The address it listens on.
@@ -130,7 +142,7 @@ impl TestServer {
 
     /// The counters.
     pub fn stats(&self) -> Stats {
-        self.shared.journal.stats(self.shared.faults.total())
+        self.shared.stats()
     }
 
     /// Adds a fault; earlier ones that match go first.

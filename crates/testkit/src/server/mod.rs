@@ -29,7 +29,7 @@
 //! How a request travels:
 //!
 //! ```text
-//!  socket ── throttle ──▶ hyper ──▶ service: log, fault, body tap
+//!  socket ── throttle ── (TLS) ──▶ hyper ──▶ service: log, fault, load, body tap
 //!                                      │
 //!                                      ▼
 //!                                   s3s: signature, aws-chunked, XML
@@ -44,6 +44,10 @@
 //!  socket ◀── hold, latency ◀── reply ─┘
 //! ```
 //!
+//! `GET /-/stats`, without a signature, is answered with [`Stats`] as JSON, for
+//! a process that has no handle of the server. Such requests are neither counted
+//! nor logged nor kept back; the connections they come over count.
+//!
 //! What the server insists on is what AWS documents (and, where the
 //! documentation is silent, what its service is known to answer): see the tests
 //! in `tests/`, one for each rule.
@@ -51,16 +55,18 @@
 //! # Not covered
 //!
 //! Versions, ACLs, encryption, tags, object lock, `UploadPartCopy`,
-//! `GetObjectAttributes`, POST forms, virtual-host addressing, TLS.
+//! `GetObjectAttributes`, POST forms, virtual-host addressing, HTTP/2.
 
 mod access;
 mod api;
 mod body;
 mod builder;
 mod checksum;
+mod counters;
 mod fault;
 mod handle;
 mod hold;
+mod load;
 mod net;
 mod object;
 mod operation;
@@ -68,8 +74,10 @@ mod receive;
 mod record;
 mod service;
 mod shared;
+mod socket;
 mod store;
 mod throttle;
+mod tls;
 
 pub use builder::{Builder, ETags};
 pub use checksum::{Algorithm, ChecksumKind, ObjectChecksum};

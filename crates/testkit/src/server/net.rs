@@ -1,31 +1,24 @@
-//! Sockets: listening, accepting, pacing what is read, and resets.
+//! Listening, accepting, and speaking HTTP over what was accepted.
 
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::task::{Context, Poll, ready};
-use std::time::Instant;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use s3s::service::S3Service;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
-use tokio::time::{Sleep, sleep_until};
 
 use super::builder::Options;
 use super::record::Connection;
 use super::service;
 use super::shared::Shared;
-use super::throttle::Pace;
-
-/// `SO_RCVBUF` of a server with a throttle. The kernel's default takes some MiB
-/// in before the client notices that nobody reads.
-const THROTTLED_RECEIVE_BUFFER: u32 = 32 * 1024;
+use super::socket::Socket;
+use super::throttle;
 
 pub(super) fn listen(options: &Options) -> io::Result<TcpListener> {
     let socket = match options.address {
@@ -33,16 +26,20 @@ pub(super) fn listen(options: &Options) -> io::Result<TcpListener> {
         SocketAddr::V6(_) => TcpSocket::new_v6()?,
     };
     socket.set_reuseaddr(true)?;
-    let throttled = options.bandwidth > 0 || options.connection_bandwidth > 0;
-    let receive_buffer = options
-        .receive_buffer
-        .or(throttled.then_some(THROTTLED_RECEIVE_BUFFER));
-    if let Some(bytes) = receive_buffer {
+    if let Some(bytes) = receive_buffer(options) {
         // Before listening: the window scale is settled by the handshake.
         socket.set_recv_buffer_size(bytes)?;
     }
     socket.bind(options.address)?;
     socket.listen(1024)
+}
+
+fn receive_buffer(options: &Options) -> Option<u32> {
+    let rates = [options.bandwidth, options.connection_bandwidth];
+    let slowest = rates.into_iter().filter(|rate| *rate > 0).min();
+    options
+        .receive_buffer
+        .or(slowest.map(throttle::receive_buffer))
 }
 
 /// Serves connections until it is aborted, and with it they are.
@@ -54,7 +51,8 @@ pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>, s3: S3Ser
                 // An error here is the client's (gone already) or passes (no
                 // file descriptor left just now).
                 if let Ok((stream, _)) = accepted {
-                    connections.spawn(serve(stream, Arc::clone(&shared), s3.clone()));
+                    let socket = accepted_socket(stream, &shared);
+                    connections.spawn(serve(socket, Arc::clone(&shared), s3.clone()));
                 }
             }
             Some(_) = connections.join_next() => {}
@@ -62,11 +60,38 @@ pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>, s3: S3Ser
     }
 }
 
-async fn serve(stream: TcpStream, shared: Arc<Shared>, s3: S3Service) {
+fn accepted_socket(stream: TcpStream, shared: &Arc<Shared>) -> Socket {
+    let options = &shared.options;
+    let socket = Socket::new(stream, shared);
     // Only delays small writes when it fails.
-    let _ = stream.set_nodelay(true);
-    let connection = Arc::new(Connection::new(shared.journal.connect()));
-    let socket = Socket::new(stream, Arc::clone(&shared), Arc::clone(&connection));
+    let _ = socket.stream().set_nodelay(true);
+    if let Some(rate) = options.load.slow_rate(socket.connection().number)
+        && options.receive_buffer.is_none()
+    {
+        // The pace reaches the client later when it fails.
+        let _ = SockRef::from(socket.stream())
+            .set_recv_buffer_size(throttle::receive_buffer(rate) as usize);
+    }
+    socket
+}
+
+async fn serve(socket: Socket, shared: Arc<Shared>, s3: S3Service) {
+    let connection = Arc::clone(socket.connection());
+    let Some(tls) = &shared.tls else {
+        return speak_http(socket, Arc::clone(&shared), connection, s3).await;
+    };
+    // The client learns by itself why a handshake failed.
+    if let Ok(stream) = tls.accept(socket).await {
+        speak_http(stream, Arc::clone(&shared), connection, s3).await;
+    }
+}
+
+async fn speak_http(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    shared: Arc<Shared>,
+    connection: Arc<Connection>,
+    s3: S3Service,
+) {
     let answer = service_fn(move |request| {
         service::answer(
             Arc::clone(&shared),
@@ -77,112 +102,27 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>, s3: S3Service) {
     });
     // The errors are those of the client, or resets that a fault asked for.
     let _ = http1::Builder::new()
-        .serve_connection(TokioIo::new(socket), answer)
+        .serve_connection(TokioIo::new(stream), answer)
         .await;
 }
 
-/// A connection that reads no faster than it may, and can end in a reset.
-struct Socket {
-    stream: TcpStream,
-    shared: Arc<Shared>,
-    connection: Arc<Connection>,
-    pace: Pace,
-    wait: Option<Pin<Box<Sleep>>>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::Builder;
 
-impl Socket {
-    fn new(stream: TcpStream, shared: Arc<Shared>, connection: Arc<Connection>) -> Self {
-        Self {
-            stream,
-            shared,
-            connection,
-            pace: Pace::new(0),
-            wait: None,
-        }
-    }
-
-    /// The most to read at once, `None` without a throttle.
-    fn quantum(&self) -> Option<usize> {
-        self.pace
-            .set_rate(self.shared.connection_bandwidth.load(Ordering::Relaxed));
-        match (self.pace.quantum(), self.shared.pace.quantum()) {
-            (Some(own), Some(common)) => Some(own.min(common)),
-            (own, common) => own.or(common),
-        }
-    }
-
-    fn pay(&mut self, bytes: usize) {
-        let now = Instant::now();
-        let until = self
-            .pace
-            .charge(bytes, now)
-            .max(self.shared.pace.charge(bytes, now));
-        if let Some(until) = until.filter(|until| *until > now) {
-            self.wait = Some(Box::pin(sleep_until(until.into())));
-        }
-    }
-}
-
-impl Drop for Socket {
-    fn drop(&mut self) {
-        if self.connection.reset.load(Ordering::SeqCst) {
-            // Dropping the stream now sends RST; if not, it sends FIN.
-            let _ = self.stream.set_zero_linger();
-        }
-        self.shared.journal.disconnect();
-    }
-}
-
-impl AsyncRead for Socket {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        if let Some(wait) = &mut this.wait {
-            ready!(wait.as_mut().poll(cx));
-            this.wait = None;
-        }
-        let Some(quantum) = this.quantum() else {
-            return Pin::new(&mut this.stream).poll_read(cx, buf);
+    #[tokio::test]
+    async fn the_kernel_is_asked_for_the_receive_buffer() {
+        let size = |builder: Builder| {
+            let listener = listen(&builder.options).unwrap();
+            SockRef::from(&listener).recv_buffer_size().unwrap()
         };
-        let wanted = quantum.min(buf.remaining());
-        let mut some = ReadBuf::new(buf.initialize_unfilled_to(wanted));
-        ready!(Pin::new(&mut this.stream).poll_read(cx, &mut some))?;
-        let read = some.filled().len();
-        buf.advance(read);
-        this.pay(read);
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Socket {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        let asked = size(Builder::default().receive_buffer(40_000));
+        assert!((40_000..=80_000).contains(&asked), "{asked}");
+        let throttled = size(Builder::default().connection_bandwidth(1000));
+        assert!(throttled <= 64 << 10, "{throttled}");
+        assert!(size(Builder::default()) > throttled);
+        let both = Builder::default().bandwidth(1000).receive_buffer(40_000);
+        assert_eq!(size(both), asked);
     }
 }

@@ -74,6 +74,11 @@ impl Target {
                 .and_then(|number| number.parse().ok()),
         }
     }
+
+    /// Whether it brings data in: a part, or an object of one part.
+    pub(super) fn is_part(&self) -> bool {
+        matches!(self.operation, "UploadPart" | "PutObject")
+    }
 }
 
 fn of_bucket(method: &Method, query: &Query<'_>) -> &'static str {

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
 use http::HeaderMap;
+use serde::Serialize;
 
 use super::operation::Target;
 use super::shared::lock;
@@ -50,7 +51,7 @@ impl RequestRecord {
 }
 
 /// Counters since the server started.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct Stats {
     /// Connections accepted.
@@ -67,6 +68,10 @@ pub struct Stats {
     pub requests_in_flight: u64,
     /// The most requests ever in flight together.
     pub max_concurrent_requests: u64,
+    /// The most UploadPart and PutObject requests ever in flight together.
+    pub max_concurrent_parts: u64,
+    /// Requests refused because of [`Builder::slow_down_above`](super::Builder::slow_down_above).
+    pub slow_downs: u64,
     /// Faults that were injected.
     pub faults_injected: u64,
 }
@@ -88,6 +93,7 @@ pub(super) struct Journal {
     connections_opened: AtomicU64,
     connections: Gauge,
     in_flight: Gauge,
+    parts: Gauge,
 }
 
 impl Journal {
@@ -116,6 +122,9 @@ impl Journal {
         connection: u64,
     ) -> Arc<Entry> {
         self.in_flight.enter();
+        if target.is_part() {
+            self.parts.enter();
+        }
         *lock(&self.requests).entry(target.operation).or_default() += 1;
         let entry = Arc::new(Entry {
             at: Instant::now(),
@@ -137,6 +146,9 @@ impl Journal {
     pub(super) fn end(&self, entry: &Entry, status: u16) {
         if entry.finished.set((Instant::now(), status)).is_ok() {
             self.in_flight.leave();
+            if entry.target.is_part() {
+                self.parts.leave();
+            }
         }
     }
 
@@ -159,7 +171,8 @@ impl Journal {
         lock(&self.entries).clear();
     }
 
-    pub(super) fn stats(&self, faults_injected: u64) -> Stats {
+    /// What others count is left at 0.
+    pub(super) fn stats(&self) -> Stats {
         Stats {
             connections_opened: self.connections_opened.load(Ordering::Relaxed),
             connections_open: self.connections.now(),
@@ -168,7 +181,8 @@ impl Journal {
             bytes_received: self.bytes_received.load(Ordering::Relaxed),
             requests_in_flight: self.in_flight.now(),
             max_concurrent_requests: self.in_flight.max(),
-            faults_injected,
+            max_concurrent_parts: self.parts.max(),
+            ..Stats::default()
         }
     }
 }
@@ -177,7 +191,7 @@ impl Journal {
 #[derive(Debug)]
 pub(super) struct Entry {
     at: Instant,
-    target: Target,
+    pub(super) target: Target,
     connection: u64,
     authorized: bool,
     headers: BTreeMap<String, String>,

@@ -1,17 +1,18 @@
-//! What surrounds s3s: the log, the faults, the holds and the latency.
+//! What surrounds s3s: the log, the faults, the load, the holds and the latency.
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use s3s::Body;
 use s3s::service::{S3Service, S3ServiceBuilder};
 
 use super::access::{Access, Keys};
 use super::api::Api;
 use super::body::Tap;
+use super::counters;
 use super::fault::{Effect, Plan};
 use super::operation::Target;
 use super::record::{Connection, Entry};
@@ -36,6 +37,9 @@ pub(super) async fn answer(
     connection: Arc<Connection>,
     mut request: Request<Incoming>,
 ) -> io::Result<Response<Body>> {
+    if counters::are_asked_for(&request) {
+        return Ok(counters::response(&shared));
+    }
     join_content_encodings(request.headers_mut());
     let target = Target::of(request.method(), request.uri(), request.headers());
     let entry = shared
@@ -50,9 +54,12 @@ pub(super) async fn answer(
     if !delay.is_zero() {
         tokio::time::sleep(delay).await;
     }
-    let mut response = match serve(&shared, &s3, &entry, &effect, request).await {
-        Some(response) => response,
-        None => return Err(reset(&connection)),
+    let answered = match shared.load.admit(&target) {
+        Some(_receiving) => serve(&shared, &s3, &entry, &effect, request).await,
+        None => Some(slow_down(&shared, &entry, request).await),
+    };
+    let Some(mut response) = answered else {
+        return Err(reset(&connection));
     };
     let latency = shared.latency();
     if !latency.is_zero() {
@@ -84,6 +91,12 @@ async fn serve(
         .is_some_and(|hash| hash.as_bytes().starts_with(b"STREAMING"));
     let (mut head, body) = request.into_parts();
     let (mut body, rest) = Tap::new(body, Arc::clone(shared), Arc::clone(entry));
+    if entry.target.is_part()
+        && !body.is_end_stream()
+        && let Some(stall) = shared.load.next_stall()
+    {
+        body.stall_halfway(stall);
+    }
     match effect {
         Effect::None | Effect::ResetAfterBody => {}
         Effect::ResetBeforeBody => return None,
@@ -114,6 +127,23 @@ async fn serve(
         answer
             .unwrap_or_else(|_| error_response(StatusCode::INTERNAL_SERVER_ERROR, "InternalError")),
     )
+}
+
+/// Refuses a request that is one too many, and closes the connection.
+async fn slow_down(
+    shared: &Arc<Shared>,
+    entry: &Arc<Entry>,
+    request: Request<Incoming>,
+) -> Response<Body> {
+    let expects_continue = request.headers().contains_key(header::EXPECT);
+    let (body, rest) = Tap::new(request.into_body(), Arc::clone(shared), Arc::clone(entry));
+    drop(body);
+    rest.drain(shared, entry, expects_continue).await;
+    let mut response = error_response(StatusCode::SERVICE_UNAVAILABLE, "SlowDown");
+    response
+        .headers_mut()
+        .insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 /// One header instead of several: SDKs send `gzip` and `aws-chunked` apart,

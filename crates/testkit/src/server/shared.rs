@@ -8,9 +8,11 @@ use std::time::Duration;
 use super::builder::Options;
 use super::fault::Faults;
 use super::hold::Holds;
-use super::record::Journal;
+use super::load::Load;
+use super::record::{Journal, Stats};
 use super::store::Store;
 use super::throttle::Pace;
+use super::tls::Tls;
 
 /// The state of one server.
 #[derive(Debug)]
@@ -20,6 +22,8 @@ pub(super) struct Shared {
     pub(super) journal: Journal,
     pub(super) faults: Faults,
     pub(super) holds: Holds,
+    pub(super) load: Load,
+    pub(super) tls: Option<Tls>,
     /// The throttle that all connections share.
     pub(super) pace: Pace,
     /// Bytes per second of each connection; 0 is no limit.
@@ -29,12 +33,14 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(options: Options) -> Self {
+    pub(super) fn new(options: Options, tls: Option<Tls>) -> Self {
         let shared = Self {
             store: Store::new(options.repeat_complete),
             journal: Journal::new(options.keep_log),
             faults: Faults::default(),
             holds: Holds::default(),
+            load: Load::new(options.load.clone()),
+            tls,
             pace: Pace::new(options.bandwidth),
             connection_bandwidth: AtomicU64::new(options.connection_bandwidth),
             latency_micros: AtomicU64::new(0),
@@ -52,6 +58,14 @@ impl Shared {
     pub(super) fn set_latency(&self, latency: Duration) {
         let micros = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
         self.latency_micros.store(micros, Ordering::Relaxed);
+    }
+
+    pub(super) fn stats(&self) -> Stats {
+        Stats {
+            faults_injected: self.faults.total(),
+            slow_downs: self.load.refused(),
+            ..self.journal.stats()
+        }
     }
 
     pub(super) fn denies(&self, operation: &str) -> bool {

@@ -6,12 +6,16 @@
 
 mod access;
 mod conditions;
+mod counters;
+mod dev_s3;
 mod discard;
 mod faults;
 mod integrity;
 mod lists;
+mod load;
 mod multipart;
 mod objects;
 mod observed;
 mod support;
 mod throttle;
+mod tls;

@@ -89,6 +89,9 @@ async fn the_counters_see_what_runs_side_by_side() {
         (stats.requests_in_flight, stats.max_concurrent_requests),
         (0, 5)
     );
+    assert_eq!(stats.max_concurrent_parts, 5);
+    client.list_buckets().send().await.unwrap();
+    assert_eq!(server.stats().max_concurrent_parts, 5);
 }
 
 #[tokio::test]

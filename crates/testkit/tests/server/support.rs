@@ -1,6 +1,7 @@
 //! A client for the server, and short ways to say what tests say often.
 
 use aws_sdk_s3::Client;
+use aws_sdk_s3::config::SharedHttpClient;
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{
@@ -9,7 +10,10 @@ use aws_sdk_s3::config::{
 };
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use testkit::server::{Algorithm, TestServer};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 pub(crate) const KIB: usize = 1024;
 
@@ -32,7 +36,7 @@ pub(crate) fn client(server: &TestServer) -> Client {
 pub(crate) fn config(server: &TestServer) -> Builder {
     aws_sdk_s3::Config::builder()
         .behavior_version(BehaviorVersion::latest())
-        .http_client(aws_smithy_http_client::Builder::new().build_http())
+        .http_client(http_client(server.ca_pem()))
         .endpoint_url(server.endpoint())
         .region(Region::new(server.region().to_owned()))
         .credentials_provider(Credentials::new(
@@ -48,6 +52,30 @@ pub(crate) fn config(server: &TestServer) -> Builder {
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
         .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
+}
+
+/// A client of plain HTTP, or of HTTPS that trusts nothing but this certificate.
+pub(crate) fn http_client(ca_pem: Option<&str>) -> SharedHttpClient {
+    let builder = aws_smithy_http_client::Builder::new();
+    let Some(ca_pem) = ca_pem else {
+        return builder.build_http();
+    };
+    let trust = TrustStore::empty().with_pem_certificate(ca_pem);
+    let context = TlsContext::builder().with_trust_store(trust).build();
+    builder
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .tls_context(context.unwrap())
+        .build_https()
+}
+
+/// The answer to a GET without a signature, head and all.
+pub(crate) async fn get(address: &str, path: &str) -> String {
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
 }
 
 /// The status and the error code of an answer that must be an error.
