@@ -1,5 +1,6 @@
 """Runs commands and takes their figures."""
 
+import contextlib
 import dataclasses
 import os
 import shutil
@@ -49,7 +50,7 @@ def medians_in_turn(commands, runs, warm=True):
 def run(command):
     # Linux keeps the peak of the process that forked as the least peak of what it executes, which
     # would be Python's 15 MiB: GNU time forks for us, and has less than 1 MiB.
-    with tempfile.NamedTemporaryFile("r") as report, piped(command.piped) as stdin:
+    with tempfile.NamedTemporaryFile("r") as report, stdin_from(command.piped) as stdin:
         words = [gnu_time(), "-o", report.name, "-f", "%M", *command.words]
         start = time.monotonic()
         child = subprocess.Popen(
@@ -59,7 +60,7 @@ def run(command):
             stderr=subprocess.PIPE,
             env=command.environment,
         )
-        if stdin != subprocess.DEVNULL:
+        if command.piped:
             stdin.close()  # or `cat` would not notice that nobody reads any more
         error = child.stderr.read().decode(errors="replace")
         # The CPU time of GNU time with that of its child, to the microsecond.
@@ -72,18 +73,18 @@ def run(command):
     return Figures(wall, usage.ru_utime + usage.ru_stime, peak)
 
 
-class piped:
-    """`cat`'s end of a pipe, or nothing to read. What `cat` takes counts for nobody."""
-
-    def __init__(self, path):
-        self.cat = path and subprocess.Popen(["cat", path], stdout=subprocess.PIPE)
-
-    def __enter__(self):
-        return self.cat.stdout if self.cat else subprocess.DEVNULL
-
-    def __exit__(self, *_):
-        if self.cat:
-            self.cat.wait()
+@contextlib.contextmanager
+def stdin_from(path):
+    """What `cat path` pipes, or nothing to read. What `cat` takes counts for nobody."""
+    if not path:
+        yield subprocess.DEVNULL
+        return
+    cat = subprocess.Popen(["cat", path], stdout=subprocess.PIPE)
+    try:
+        yield cat.stdout
+    finally:
+        cat.stdout.close()
+        cat.wait()
 
 
 def gnu_time():
