@@ -1,6 +1,19 @@
 """Starts the development server for a script."""
 
+import contextlib
+import shlex
 import subprocess
+
+
+@contextlib.contextmanager
+def running(program, *arguments):
+    """The variables that reach bucket `demo` of a server, which is gone afterwards."""
+    server, variables = start(program, *arguments)
+    try:
+        yield variables
+    finally:
+        server.terminate()
+        server.wait()
 
 
 def start(program, *arguments):
@@ -8,12 +21,12 @@ def start(program, *arguments):
     command = [program, "--port", "0", "--bucket", "demo", *arguments]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     variables = {}
-    while "AWS_REGION" not in variables:
-        line = server.stdout.readline()
-        if not line:
-            raise SystemExit(f"{program} did not start")
-        words = line.split()
+    # The lines to paste come together; what follows them ends the welcome.
+    for line in server.stdout:
+        words = shlex.split(line, comments=True)
         if words[:1] == ["export"]:
             name, value = words[1].split("=", 1)
-            variables[name] = value.strip("'\"")
-    return server, variables
+            variables[name] = value
+        elif variables:
+            return server, variables
+    raise SystemExit(f"{program} did not start")

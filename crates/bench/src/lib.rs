@@ -1,6 +1,13 @@
-//! The workloads of the Criterion benches, as a library, so that other programs can run them.
+//! The workloads of the Criterion benches, as a library, so that other programs can run them, and
+//! what the programs beside them have in common.
 
 #![forbid(unsafe_code)]
+
+#[cfg(feature = "peers")]
+pub mod peer;
+mod s3_uri;
+
+pub use s3_uri::S3Uri;
 
 use std::fs::File;
 use std::io::Write as _;

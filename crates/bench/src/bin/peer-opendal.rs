@@ -1,0 +1,33 @@
+//! `opendal`: its writer with chunks of the part size, fed with what is read into memory.
+
+use anyhow::Result;
+use bench::peer::PeerArgs;
+use bytes::BytesMut;
+use clap::Parser as _;
+use opendal::Operator;
+use opendal::services::S3;
+use tokio::io::AsyncReadExt as _;
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let args = PeerArgs::parse();
+    // Path style, endpoint, region and credentials of the environment are its defaults.
+    let operator = Operator::new(S3::default().bucket(&args.object.bucket))?;
+    let mut writer = operator
+        .writer_with(&args.object.key)
+        .chunk(args.part_size)
+        .concurrent(args.concurrency)
+        .await?;
+    let mut source = args.open().await?.take(0);
+    loop {
+        let mut part = BytesMut::with_capacity(args.part_size);
+        source.set_limit(args.part_size as u64);
+        while source.read_buf(&mut part).await? > 0 {}
+        if part.is_empty() {
+            break;
+        }
+        writer.write(part.freeze()).await?;
+    }
+    writer.close().await?;
+    Ok(())
+}

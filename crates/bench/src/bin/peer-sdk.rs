@@ -1,0 +1,86 @@
+//! `aws-sdk-s3` as one first writes it: parts read into memory, each sent by a task, and the SDK's
+//! defaults for everything else (TLS, checksums, signing, retries).
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use aws_config::BehaviorVersion;
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::Builder;
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
+use bench::S3Uri;
+use bench::peer::PeerArgs;
+use clap::Parser as _;
+use tokio::io::AsyncReadExt as _;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let args = PeerArgs::parse();
+    let shared = aws_config::load_defaults(BehaviorVersion::latest()).await;
+    let config = Builder::from(&shared).force_path_style(true).build();
+    let client = Client::from_conf(config);
+    let mut source = args.open().await?;
+    let S3Uri { bucket, key } = &args.object;
+    let created = client
+        .create_multipart_upload()
+        .bucket(bucket)
+        .key(key)
+        .send()
+        .await?;
+    let upload_id = created.upload_id.context("no upload id")?;
+
+    let permits = Arc::new(Semaphore::new(args.concurrency));
+    let mut tasks = JoinSet::new();
+    for number in 1.. {
+        let permit = Arc::clone(&permits).acquire_owned().await?;
+        let mut part = Vec::with_capacity(args.part_size);
+        (&mut source)
+            .take(args.part_size as u64)
+            .read_to_end(&mut part)
+            .await?;
+        if part.is_empty() {
+            break;
+        }
+        let request = client
+            .upload_part()
+            .bucket(bucket)
+            .key(key)
+            .upload_id(&upload_id)
+            .part_number(number)
+            .body(ByteStream::from(part));
+        tasks.spawn(async move {
+            let stored = request.send().await;
+            drop(permit);
+            stored.map(|stored| completed(number, stored.e_tag))
+        });
+    }
+    let mut parts = Vec::new();
+    while let Some(part) = tasks.join_next().await {
+        parts.push(part??);
+    }
+    parts.sort_by_key(CompletedPart::part_number);
+
+    client
+        .complete_multipart_upload()
+        .bucket(bucket)
+        .key(key)
+        .upload_id(upload_id)
+        .multipart_upload(
+            CompletedMultipartUpload::builder()
+                .set_parts(Some(parts))
+                .build(),
+        )
+        .send()
+        .await?;
+    Ok(())
+}
+
+fn completed(number: i32, e_tag: Option<String>) -> CompletedPart {
+    CompletedPart::builder()
+        .part_number(number)
+        .set_e_tag(e_tag)
+        .build()
+}

@@ -1,0 +1,1 @@
+"""Whole commands, measured side by side: what docs/benchmarks.md shows."""

@@ -1,0 +1,94 @@
+"""Runs commands and takes their figures."""
+
+import contextlib
+import dataclasses
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+
+@dataclasses.dataclass(frozen=True)
+class Command:
+    """What to run, in which environment, and the file that `cat` pipes into it, if one does."""
+
+    words: list
+    environment: dict
+    piped: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Figures:
+    """What a run took: seconds, seconds of user and system, and MiB of resident memory."""
+
+    wall: float
+    cpu: float
+    peak: float
+
+
+def medians_in_turn(commands, runs, warm=True):
+    """The median figures of each of the named commands.
+
+    All run once, then all again, so that a machine that gets slower does so for all of them. The
+    first turn warms caches and does not count.
+    """
+    rows = {name: [] for name in commands}
+    for turn in range(runs + warm):
+        for name, command in commands.items():
+            figures = run(command)
+            if turn >= warm:
+                rows[name].append(dataclasses.astuple(figures))
+    return {
+        name: Figures(*(statistics.median(column) for column in zip(*figures)))
+        for name, figures in rows.items()
+    }
+
+
+def run(command):
+    # Linux keeps the peak of the process that forked as the least peak of what it executes, which
+    # would be Python's 15 MiB: GNU time forks for us, and has less than 1 MiB.
+    with tempfile.NamedTemporaryFile("r") as report, stdin_from(command.piped) as stdin:
+        words = [gnu_time(), "-o", report.name, "-f", "%M", *command.words]
+        start = time.monotonic()
+        child = subprocess.Popen(
+            words,
+            stdin=stdin,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env=command.environment,
+        )
+        if command.piped:
+            stdin.close()  # or `cat` would not notice that nobody reads any more
+        error = child.stderr.read().decode(errors="replace")
+        # The CPU time of GNU time with that of its child, to the microsecond.
+        _, status, usage = os.wait4(child.pid, 0)
+        wall = time.monotonic() - start
+        child.returncode = os.waitstatus_to_exitcode(status)
+        if child.returncode:
+            sys.exit(f"{' '.join(command.words)}: {error}")
+        peak = int(report.read().split()[-1]) / 1024
+    return Figures(wall, usage.ru_utime + usage.ru_stime, peak)
+
+
+@contextlib.contextmanager
+def stdin_from(path):
+    """What `cat path` pipes, or nothing to read. What `cat` takes counts for nobody."""
+    if not path:
+        yield subprocess.DEVNULL
+        return
+    cat = subprocess.Popen(["cat", path], stdout=subprocess.PIPE)
+    try:
+        yield cat.stdout
+    finally:
+        cat.stdout.close()
+        cat.wait()
+
+
+def gnu_time():
+    program = shutil.which("time")
+    if not program:
+        sys.exit("GNU time is needed: apt-get install time")
+    return program
