@@ -51,6 +51,14 @@ pub struct S3Config {
     /// Most bodies that all writers of the store send at once, from 1. Default 256. It is a
     /// ceiling: answers that ask to slow down (503, 429) halve the number, success raises it again.
     pub max_in_flight: Option<usize>,
+    /// Do not send fewer bodies at once where the service asks to slow down. By default, the
+    /// number is halved, which spares it bodies that it would only refuse.
+    pub ignore_slow_down: bool,
+    /// Do not send a part a second time that keeps a whole upload waiting. By default, when all
+    /// other parts are stored or on their way and one takes three times as long as they did, it
+    /// is sent once more over another connection, and what is stored first counts: at most 2 % of
+    /// the bytes, or one part.
+    pub wait_for_late_parts: bool,
     /// How requests are tried again.
     pub retry: RetryPolicy,
     /// How long a request may go without any progress (no byte of its body taken, or no answer
@@ -147,6 +155,20 @@ impl S3Config {
         self
     }
 
+    /// Sets [`ignore_slow_down`](Self::ignore_slow_down).
+    #[must_use]
+    pub fn with_ignore_slow_down(mut self, ignore: bool) -> Self {
+        self.ignore_slow_down = ignore;
+        self
+    }
+
+    /// Sets [`wait_for_late_parts`](Self::wait_for_late_parts).
+    #[must_use]
+    pub fn with_wait_for_late_parts(mut self, wait: bool) -> Self {
+        self.wait_for_late_parts = wait;
+        self
+    }
+
     /// Sets [`retry`](Self::retry).
     #[must_use]
     pub fn with_retry(mut self, retry: RetryPolicy) -> Self {
@@ -175,6 +197,8 @@ impl fmt::Debug for S3Config {
             .field("payload_signing", &self.payload_signing)
             .field("part_limits", &self.part_limits)
             .field("max_in_flight", &self.max_in_flight)
+            .field("ignore_slow_down", &self.ignore_slow_down)
+            .field("wait_for_late_parts", &self.wait_for_late_parts)
             .field("retry", &self.retry)
             .field("stall_timeout", &self.stall_timeout)
             .finish_non_exhaustive()

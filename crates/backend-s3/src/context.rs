@@ -26,6 +26,8 @@ pub(crate) struct Context {
     /// Payloads are signed, by configuration.
     pub(crate) sign: bool,
     pub(crate) service: Arc<Service>,
+    /// A part that keeps the others waiting is sent a second time.
+    pub(crate) repeat_late: bool,
     pub(crate) abort_on_drop: bool,
 }
 

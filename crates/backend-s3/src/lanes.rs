@@ -16,6 +16,7 @@ pub(crate) struct Lanes(Arc<Mutex<State>>);
 #[derive(Debug)]
 struct State {
     ceiling: f64,
+    adapts: bool,
     limit: f64,
     taken: usize,
     /// Counts how often the limit was lowered.
@@ -24,10 +25,12 @@ struct State {
 }
 
 impl Lanes {
-    pub(crate) fn new(ceiling: usize) -> Self {
+    /// Up to `ceiling` lanes; the number falls and rises if `adapts`.
+    pub(crate) fn new(ceiling: usize, adapts: bool) -> Self {
         let ceiling = ceiling.max(1) as f64;
         Self(Arc::new(Mutex::new(State {
             ceiling,
+            adapts,
             limit: ceiling,
             taken: 0,
             round: 0,
@@ -108,7 +111,7 @@ impl Lane {
     pub(crate) fn was_too_much(&self) {
         let mut state = self.lanes.lock();
         // What was on its way when the limit was lowered says nothing of the lower one.
-        if self.round == state.round {
+        if state.adapts && self.round == state.round {
             state.limit = (state.limit / 2.0).max(1.0);
             state.round += 1;
             tracing::debug!(limit = state.limit, "the service asks to slow down");
@@ -134,7 +137,7 @@ mod tests {
 
     #[tokio::test]
     async fn no_more_than_the_ceiling_and_in_turn() {
-        let lanes = Lanes::new(2);
+        let lanes = Lanes::new(2, true);
         let (first, second) = (lanes.enter().await, lanes.enter().await);
         let order = Arc::new(Mutex::new(Vec::new()));
         let tasks: Vec<_> = (0..3)
@@ -159,7 +162,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_gives_up_waiting_takes_no_lane_along() {
-        let lanes = Lanes::new(1);
+        let lanes = Lanes::new(1, true);
         let lane = lanes.enter().await;
         let (a, b) = (lanes.clone(), lanes.clone());
         let gone = tokio::spawn(async move { drop(a.enter().await) });
@@ -174,7 +177,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_burst_of_refusals_halves_once_and_success_recovers() {
-        let lanes = Lanes::new(64);
+        let lanes = Lanes::new(64, true);
         let mut together = Vec::new();
         for _ in 0..64 {
             together.push(lanes.enter().await);
@@ -193,7 +196,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_lane_always_remains() {
-        let lanes = Lanes::new(1);
+        let lanes = Lanes::new(1, true);
         for _ in 0..3 {
             lanes.enter().await.was_too_much();
         }

@@ -49,6 +49,7 @@ struct Inner {
     sign: bool,
     service: Arc<Service>,
     lanes: Lanes,
+    repeat_late: bool,
 }
 
 impl S3ObjectStore {
@@ -105,7 +106,11 @@ impl S3ObjectStore {
                 PayloadSigning::Never => false,
             },
             service: Arc::default(),
-            lanes: Lanes::new(config.max_in_flight.unwrap_or(MAX_IN_FLIGHT)),
+            lanes: Lanes::new(
+                config.max_in_flight.unwrap_or(MAX_IN_FLIGHT),
+                !config.ignore_slow_down,
+            ),
+            repeat_late: !config.wait_for_late_parts,
         })))
     }
 
@@ -137,6 +142,7 @@ impl S3ObjectStore {
             hasher: self.0.hasher.clone(),
             sign: self.0.sign,
             service: Arc::clone(&self.0.service),
+            repeat_late: self.0.repeat_late,
             abort_on_drop,
         }
     }

@@ -182,7 +182,7 @@ impl Upload {
 
     /// The number of the part that everything waits for, once it is late.
     fn late(&self) -> impl Future<Output = u32> + use<> {
-        let waits = self.finishing.is_some() && self.queue.is_empty();
+        let waits = self.context.repeat_late && self.finishing.is_some() && self.queue.is_empty();
         let next = waits.then(|| self.stragglers.next()).flatten();
         async move {
             match next {
