@@ -46,6 +46,7 @@ mod path;
 mod reader;
 mod staging;
 mod store;
+mod sync;
 mod target;
 mod worker;
 mod writer;

@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{self, IoSlice};
 use std::mem;
 use std::panic::{self, AssertUnwindSafe};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -24,6 +25,7 @@ use crate::directory::Directories;
 use crate::error;
 use crate::metadata::{Attributes, describe};
 use crate::staging::{Staging, Trace};
+use crate::sync::Lead;
 use writer_tokio::{CleanUp, CleanUps};
 
 /// Most segments of one `pwritev`; see `IOV_MAX` in `limits.h`.
@@ -38,10 +40,13 @@ pub(crate) enum Job {
     /// Stores a part, or several, of one file range.
     Copy(Copy),
     /// Makes the object of so many parts visible and durable.
-    Publish(u32, oneshot::Sender<Result<ObjectMetadata>>),
+    Publish(u32, Reply),
     /// Removes everything.
     Discard(Discard),
 }
+
+/// Tells whoever called `finish`.
+type Reply = oneshot::Sender<Result<ObjectMetadata>>;
 
 /// Who waits for the removal.
 pub(crate) enum Discard {
@@ -216,9 +221,13 @@ impl Worker {
     fn work(&self) {
         let _span = self.span.enter();
         let mut output = lock(&self.output);
+        let mut lead = None;
         while let Some(job) = self.next() {
             let memory = job.memory();
-            let done = panic::catch_unwind(AssertUnwindSafe(|| self.perform(job, &mut output)));
+            let done = panic::catch_unwind(AssertUnwindSafe(|| match job {
+                Job::Publish(parts, reply) => lead = self.publish(parts, output.take(), reply),
+                job => self.perform(job, &mut output),
+            }));
             if let Err(panic) = done {
                 self.give_up(panicked(&*panic), &mut output);
             }
@@ -226,6 +235,12 @@ impl Worker {
             queue.bytes = queue.bytes.saturating_sub(memory);
             drop(queue);
             self.moved.notify_one();
+        }
+        // From here on it is about other writers' objects as well, for as long as some finish:
+        // whoever gives this one up must not wait for that.
+        drop(output);
+        if let Some(lead) = lead {
+            self.directories.lead(lead);
         }
     }
 
@@ -238,12 +253,6 @@ impl Worker {
 
     fn perform(&self, job: Job, output: &mut Option<Output>) {
         let result = match (job, output.as_mut()) {
-            (Job::Publish(parts, reply), _) => {
-                let result = self.publish(parts, output.take());
-                // A caller that has gone away finds the old object or the new one.
-                let _nobody_waits = reply.send(result);
-                return;
-            }
             (Job::Discard(who), _) => {
                 drop(output.take());
                 match who {
@@ -254,7 +263,8 @@ impl Worker {
                 }
                 return;
             }
-            (_, None) => return,
+            // Published by `work`, which has what that takes.
+            (Job::Publish(..), _) | (_, None) => return,
             _ if self.stop.load(Ordering::Relaxed) => return,
             (Job::Preallocate(len), Some(output)) => output.preallocate(len),
             (Job::Part(part, snapshots), Some(output)) => {
@@ -277,20 +287,49 @@ impl Worker {
         self.latch(error);
     }
 
-    fn publish(&self, parts: u32, output: Option<Output>) -> Result<ObjectMetadata> {
+    /// Puts the object in its place and has its directory synced, by this thread if it is given
+    /// the lead. Then `reply` tells, and no thread waits until then.
+    fn publish(&self, parts: u32, output: Option<Output>, reply: Reply) -> Option<Lead<'_>> {
+        let placed = self.put_in_place(parts, output);
+        let (receipt, directory) = match placed.map_err(|error| error.with_uri(&self.uri)) {
+            Ok(placed) => placed,
+            Err(error) => {
+                // A caller that has gone away finds the old object.
+                let _nobody_waits = reply.send(Err(error));
+                return None;
+            }
+        };
+        let span = self.span.clone();
+        let synced = move |synced: Result<()>| {
+            let _span = span.enter();
+            let published = match synced {
+                Ok(()) => {
+                    tracing::debug!(size = receipt.size, "published");
+                    Ok(receipt)
+                }
+                Err(error) => Err(not_durable(error).with_uri(receipt.uri)),
+            };
+            // A caller that has gone away finds the new object.
+            let _nobody_waits = reply.send(published);
+        };
+        let directories = &self.directories;
+        directories.sync_with_others(&directory, Box::new(synced))
+    }
+
+    fn put_in_place(
+        &self,
+        parts: u32,
+        output: Option<Output>,
+    ) -> Result<(ObjectMetadata, PathBuf)> {
         if let Some(error) = self.failure() {
             return Err(error);
         }
-        let result = match output {
-            Some(output) if !self.stop.load(Ordering::Relaxed) => {
-                output.publish(&self.uri, &self.directories)
-            }
-            _ => Err(error::abandoned()),
-        };
-        let mut receipt = result.map_err(|error| error.with_uri(&self.uri))?;
+        let output = output.filter(|_| !self.stop.load(Ordering::Relaxed));
+        let output = output.ok_or_else(error::abandoned)?;
+        let directory = output.staging.directory().to_owned();
+        let mut receipt = output.put_in_place(&self.uri, &self.directories)?;
         receipt.parts = Some(parts);
-        tracing::debug!(size = receipt.size, "published");
-        Ok(receipt)
+        Ok((receipt, directory))
     }
 }
 
@@ -379,7 +418,7 @@ impl Output {
         Ok(())
     }
 
-    fn publish(self, uri: &str, directories: &Directories) -> Result<ObjectMetadata> {
+    fn put_in_place(self, uri: &str, directories: &Directories) -> Result<ObjectMetadata> {
         // A hole at the end was skipped and not written.
         let end = self
             .file()
@@ -407,6 +446,12 @@ impl Job {
             _ => 0,
         }
     }
+}
+
+fn not_durable(source: Error) -> Error {
+    let text = "the object is in its place, but may not survive a power cut, because its \
+                directory can't be synced";
+    Error::new(ErrorKind::Ambiguous, text).with_source(source)
 }
 
 /// A segment's owner is not ours, and may panic when it is asked for its bytes.
