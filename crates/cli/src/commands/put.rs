@@ -53,11 +53,12 @@ fn store_memory() -> Result<u64> {
 }
 
 fn summary(outcome: &Outcome) -> String {
-    let objects = match outcome.stored {
-        1 => "1 object".to_owned(),
-        stored => format!("{} objects", grouped(stored)),
+    let counted = |number, what| match number {
+        1 => format!("1 {what}"),
+        number => format!("{} {what}s", grouped(number)),
     };
-    format!("{objects}, {} bytes", grouped(outcome.bytes))
+    let (objects, bytes) = (outcome.stored, outcome.bytes);
+    format!("{}, {}", counted(objects, "object"), counted(bytes, "byte"))
 }
 
 fn conclude(outcome: Outcome, total: u64) -> anyhow::Result<()> {
