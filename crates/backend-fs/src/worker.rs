@@ -46,7 +46,7 @@ pub(crate) enum Job {
 }
 
 /// Tells whoever called `finish`.
-type Reply = oneshot::Sender<Result<ObjectMetadata>>;
+pub(crate) type Reply = oneshot::Sender<Result<ObjectMetadata>>;
 
 /// Who waits for the removal.
 pub(crate) enum Discard {
@@ -133,11 +133,13 @@ impl Worker {
         &self.uri
     }
 
-    /// Queues `job` and has it worked on.
-    pub(crate) fn push(self: &Arc<Self>, job: Job) {
+    /// Queues `jobs` and has them worked on.
+    pub(crate) fn push(self: &Arc<Self>, jobs: impl IntoIterator<Item = Job>) {
         let mut queue = lock(&self.queue);
-        queue.bytes += job.memory();
-        queue.jobs.push_back(job);
+        for job in jobs {
+            queue.bytes += job.memory();
+            queue.jobs.push_back(job);
+        }
         drop(queue);
         self.start();
     }
@@ -203,7 +205,7 @@ impl Worker {
         if let Err(error) = self.trace.remove() {
             self.cleanups.report(&error.with_uri(&self.uri));
         }
-        self.push(Job::Discard(who));
+        self.push([Job::Discard(who)]);
     }
 
     /// True if `error` is the first.
