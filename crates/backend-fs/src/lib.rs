@@ -42,6 +42,7 @@ mod directory;
 mod error;
 mod lister;
 mod metadata;
+mod output;
 mod path;
 mod reader;
 mod staging;

@@ -3,33 +3,26 @@
 
 use std::any::Any;
 use std::collections::VecDeque;
-use std::fs::File;
-use std::io::{self, IoSlice};
 use std::mem;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crc_fast::{CrcAlgorithm, Digest};
-use rustix::fs::FallocateFlags;
-use rustix::io::Errno;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot, watch};
 use tracing::Span;
-use writer_core::{Condition, Crc64Nvme, Error, ErrorKind, ObjectMetadata, Result, Segment};
+use writer_core::{Error, ErrorKind, ObjectMetadata, Result};
 use writer_tokio::{LeavingPart, MemoryBudget};
 
-use crate::copy::{Copier, Copy, Snapshot};
+use crate::copy::{Copy, Snapshot};
 use crate::directory::Directories;
 use crate::error;
-use crate::metadata::{Attributes, describe};
+use crate::metadata::Attributes;
+use crate::output::Output;
 use crate::staging::{Staging, Trace};
 use crate::sync::Lead;
 use writer_tokio::{CleanUp, CleanUps};
-
-/// Most segments of one `pwritev`; see `IOV_MAX` in `limits.h`.
-const IOV_MAX: usize = 1_024;
 
 /// What the worker does, in this order.
 pub(crate) enum Job {
@@ -95,15 +88,6 @@ struct Queue {
     bytes: u64,
 }
 
-struct Output {
-    staging: Staging,
-    attributes: Attributes,
-    create_only: bool,
-    copier: Copier,
-    digest: Option<Digest>,
-    written: u64,
-}
-
 impl Worker {
     pub(crate) fn new(task: Task) -> Arc<Self> {
         let span = tracing::debug_span!("write", uri = task.uri);
@@ -118,14 +102,13 @@ impl Worker {
             moved: Notify::new(),
             failure: watch::Sender::default(),
             stop: AtomicBool::new(false),
-            output: Mutex::new(Some(Output {
-                staging: task.staging,
-                attributes: task.attributes,
-                create_only: task.create_only,
-                copier: Copier::new(task.budget),
-                digest: task.checksum.then(|| Digest::new(CrcAlgorithm::Crc64Nvme)),
-                written: 0,
-            })),
+            output: Mutex::new(Some(Output::new(
+                task.staging,
+                task.attributes,
+                task.budget,
+                task.create_only,
+                task.checksum,
+            ))),
         })
     }
 
@@ -328,116 +311,10 @@ impl Worker {
         }
         let output = output.filter(|_| !self.stop.load(Ordering::Relaxed));
         let output = output.ok_or_else(error::abandoned)?;
-        let directory = output.staging.directory().to_owned();
+        let directory = output.directory().to_owned();
         let mut receipt = output.put_in_place(&self.uri, &self.directories)?;
         receipt.parts = Some(parts);
         Ok((receipt, directory))
-    }
-}
-
-impl Output {
-    fn file(&self) -> &File {
-        &self.staging.file
-    }
-
-    fn preallocate(&mut self, len: u64) -> Result<()> {
-        loop {
-            // The length stays as it is: a staging file never looks complete when it is not.
-            match rustix::fs::fallocate(self.file(), FallocateFlags::KEEP_SIZE, 0, len) {
-                Err(Errno::INTR) => {}
-                Err(errno @ (Errno::NOSPC | Errno::DQUOT | Errno::FBIG)) => {
-                    let what = format!("the disk has no room for {len} bytes");
-                    return Err(error::io(what, errno));
-                }
-                // It is only a precaution, and not every file system knows it.
-                Ok(()) | Err(_) => return Ok(()),
-            }
-        }
-    }
-
-    fn write(
-        &mut self,
-        part: &LeavingPart,
-        snapshots: &[Snapshot],
-        stop: &AtomicBool,
-    ) -> Result<()> {
-        let mut snapshots = snapshots.iter();
-        let mut slices: Vec<IoSlice<'_>> = Vec::new();
-        for segment in part.part().segments() {
-            match segment {
-                Segment::Memory(bytes) => slices.push(IoSlice::new(bytes.as_ref())),
-                Segment::File(range) => {
-                    self.write_memory(&mut slices)?;
-                    let Some(snapshot) = snapshots.next() else {
-                        return Err(Error::new(
-                            ErrorKind::Other,
-                            "a file range without snapshot",
-                        ));
-                    };
-                    let copy = Copy {
-                        file: Arc::clone(range.file()),
-                        snapshot: *snapshot,
-                        from: range.offset(),
-                        len: range.len(),
-                        to: self.written,
-                    };
-                    self.copy(&copy, stop)?;
-                }
-            }
-        }
-        self.write_memory(&mut slices)
-    }
-
-    /// Writes `slices` and empties them.
-    fn write_memory(&mut self, slices: &mut Vec<IoSlice<'_>>) -> Result<()> {
-        if let Some(digest) = &mut self.digest {
-            slices.iter().for_each(|slice| digest.update(slice));
-        }
-        let mut rest = slices.as_mut_slice();
-        while !rest.is_empty() {
-            let batch = &rest[..rest.len().min(IOV_MAX)];
-            match rustix::io::pwritev(&self.staging.file, batch, self.written) {
-                Ok(0) => {
-                    let cause = io::Error::from(io::ErrorKind::WriteZero);
-                    return Err(error::io("can't write to the staging file", cause));
-                }
-                Ok(written) => {
-                    self.written += written as u64;
-                    IoSlice::advance_slices(&mut rest, written);
-                }
-                Err(Errno::INTR) => {}
-                Err(errno) => return Err(error::io("can't write to the staging file", errno)),
-            }
-        }
-        slices.clear();
-        Ok(())
-    }
-
-    fn copy(&mut self, copy: &Copy, stop: &AtomicBool) -> Result<()> {
-        let file = &self.staging.file;
-        self.copier.copy(copy, file, self.digest.as_mut(), stop)?;
-        self.written += copy.len;
-        Ok(())
-    }
-
-    fn put_in_place(self, uri: &str, directories: &Directories) -> Result<ObjectMetadata> {
-        // A hole at the end was skipped and not written.
-        let end = self
-            .file()
-            .metadata()
-            .map_err(|source| error::io("can't look at the staging file", source))?
-            .len();
-        if end < self.written {
-            self.file()
-                .set_len(self.written)
-                .map_err(|source| error::io("can't set the staging file's length", source))?;
-        }
-        let metadata = self.staging.publish(directories)?;
-        let mut receipt = describe(uri, &metadata);
-        self.attributes.tell(&mut receipt);
-        receipt.checksum = self.digest.map(|digest| Crc64Nvme(digest.finalize()));
-        receipt.condition = self.create_only.then_some(Condition::Enforced);
-        Ok(receipt)
     }
 }
 
