@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::Instrument as _;
 use writer_core::{ObjectMetadata, ObjectStore, Result, WriterOptions};
@@ -15,6 +15,7 @@ use crate::input::Input;
 use crate::jobs::Job;
 use crate::printer::Printer;
 use crate::signals::Signals;
+use crate::source::Source;
 use crate::tally::Tally;
 
 /// Receipts are printed at least so often.
@@ -23,15 +24,17 @@ const PRINT_EVERY: Duration = Duration::from_millis(100);
 /// The largest file, in bytes, that is read rather than sent from where it is.
 const SMALL: u64 = 256 << 10;
 
+/// Most small files that one thread reads in one turn: the change to that thread and back takes
+/// longer than to read one.
+const MOST_READ_AT_ONCE: usize = 8;
+
 /// How objects are written.
 pub(crate) struct How {
     pub(crate) store: Arc<dyn ObjectStore>,
     pub(crate) options: WriterOptions,
     /// The store's memory, in bytes.
     pub(crate) memory: u64,
-    /// Most objects that are written at once.
-    pub(crate) at_once: usize,
-    /// Each object is read into memory before it is stored.
+    /// Each object is read into memory before it is stored, one at a time: one is enough there.
     pub(crate) buffered: bool,
     /// A failure does not keep others from being begun.
     pub(crate) keep_going: bool,
@@ -55,6 +58,8 @@ struct Batch {
     how: How,
     printer: Arc<Printer>,
     jobs: Mutex<Box<dyn Iterator<Item = Job> + Send>>,
+    /// Most small files that one thread reads in one turn.
+    read_at_once: usize,
     /// One for each part that may be in flight. An object takes as many as it has parts, so that
     /// a large one goes alone, and small ones side by side.
     slots: Semaphore,
@@ -62,15 +67,24 @@ struct Batch {
     outcome: Mutex<Outcome>,
 }
 
-/// Writes `jobs`, with their receipts to `printer`.
+/// Writes `total` objects, with their receipts to `printer`.
 pub(crate) async fn write(
     how: How,
     jobs: impl Iterator<Item = Job> + Send + 'static,
+    total: usize,
     printer: &Arc<Printer>,
     signals: &Signals,
     failures: Tally,
 ) -> Outcome {
+    let at_once = if how.buffered {
+        1
+    } else {
+        how.options.max_concurrency
+    };
+    let at_once = at_once.min(total);
     let batch = Arc::new(Batch {
+        // Towards the end there must be some left for everyone.
+        read_at_once: (total / at_once.max(1) / 4).clamp(1, MOST_READ_AT_ONCE),
         slots: Semaphore::new(how.options.max_concurrency),
         how,
         printer: Arc::clone(printer),
@@ -84,7 +98,7 @@ pub(crate) async fn write(
         }),
     });
     let mut tasks = JoinSet::new();
-    for _ in 0..batch.how.at_once {
+    for _ in 0..at_once {
         let (batch, signals) = (Arc::clone(&batch), signals.clone());
         tasks.spawn(async move {
             // Writers that a signal drops clean up, and closing their store waits for that.
@@ -121,15 +135,44 @@ impl Batch {
         }
     }
 
-    async fn work(&self) -> anyhow::Result<()> {
-        while let Some(job) = self.next() {
-            let span = tracing::info_span!("put", source = %job.source, uri = %job.uri);
-            match self.put(&job).instrument(span).await {
-                Ok(receipt) => self.stored(&job, &receipt).await?,
-                Err(error) => self.failed(error),
+    async fn work(self: &Arc<Self>) -> anyhow::Result<()> {
+        loop {
+            let batch = Arc::clone(self);
+            let opened = spawn_blocking(move || batch.open_some()).await?;
+            if opened.is_empty() {
+                return Ok(());
+            }
+            for (job, input) in opened {
+                if self.stopping.load(Ordering::Relaxed) {
+                    return Ok(());
+                }
+                let span = tracing::info_span!("put", source = %job.source, uri = %job.uri);
+                match self.put(&job.uri, input).instrument(span).await {
+                    Ok(receipt) => self.stored(&job, &receipt).await?,
+                    Err(error) => self.failed(error),
+                }
             }
         }
-        Ok(())
+    }
+
+    /// Opens the source of the next object; of the next objects, if they are small files.
+    fn open_some(&self) -> Vec<(Job, Result<Input>)> {
+        let small = self.small();
+        let (mut opened, mut read) = (Vec::new(), 0);
+        while opened.len() < self.read_at_once && read < small {
+            let Some(job) = self.next() else { break };
+            let input = job.source.open(small);
+            let size = input.as_ref().ok().filter(|input| input.is_read());
+            let size = size.and_then(Input::size);
+            // What the user names may be a pipe, to open which may take for ever.
+            let is_found = matches!(job.source, Source::Found(_));
+            opened.push((job, input));
+            match size.filter(|_| is_found) {
+                Some(size) => read += size,
+                None => break,
+            }
+        }
+        opened
     }
 
     fn next(&self) -> Option<Job> {
@@ -139,15 +182,15 @@ impl Batch {
         lock(&self.jobs).next()
     }
 
-    async fn put(&self, job: &Job) -> Result<ObjectMetadata> {
+    async fn put(&self, uri: &str, input: Result<Input>) -> Result<ObjectMetadata> {
         let start = Instant::now();
-        let mut input = job.source.open(self.small()).await?;
+        let mut input = input?;
         if self.how.buffered {
             input = input.read_all().await?;
         }
         // Never closed.
         let _slots = self.slots.acquire_many(self.parts(&input)).await;
-        let receipt = self.store(&job.uri, input).await?;
+        let receipt = self.store(uri, input).await?;
         let seconds = start.elapsed().as_secs_f64();
         tracing::info!(
             bytes = receipt.size,

@@ -58,6 +58,11 @@ impl Input {
         Ok(Self { name, content })
     }
 
+    /// True if all of it is in memory.
+    pub(crate) fn is_read(&self) -> bool {
+        matches!(self.content, Content::Memory(_))
+    }
+
     /// How many bytes there are, if that is known.
     pub(crate) fn size(&self) -> Option<u64> {
         match &self.content {

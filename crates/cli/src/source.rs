@@ -10,7 +10,6 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
-use tokio::task::spawn_blocking;
 use writer_core::{Error, ErrorKind, Result, split_scheme};
 
 use crate::input::Input;
@@ -80,19 +79,13 @@ impl Source {
         self.refuse_folder(&metadata)
     }
 
-    /// Opens the source, and reads it if it has at most `small` bytes. For a named pipe that
-    /// waits until someone writes to it.
+    /// Opens the source, and reads it if it has at most `small` bytes. It blocks; for a named
+    /// pipe, until someone writes to it.
     ///
     /// # Errors
     ///
     /// If it can't be opened or read, or is a folder.
-    pub(crate) async fn open(&self, small: u64) -> Result<Input> {
-        let source = self.clone();
-        let opened = spawn_blocking(move || source.open_blocking(small)).await;
-        opened.unwrap_or_else(|lost| Err(self.error(io::Error::other(lost))))
-    }
-
-    fn open_blocking(&self, small: u64) -> Result<Input> {
+    pub(crate) fn open(&self, small: u64) -> Result<Input> {
         let failed = |error| self.error(error);
         let mut file = self.open_file().map_err(failed)?;
         let metadata = file.metadata().map_err(failed)?;

@@ -25,8 +25,6 @@ pub(super) async fn run(context: &Context, args: PutArgs) -> anyhow::Result<()> 
             .guard(context.stores.get(plan.destination()))
             .await?,
         memory: memory.map_or_else(store_memory, Ok)?,
-        // What is buffered is in memory as a whole, which is enough of one object at a time.
-        at_once: if buffered { 1 } else { options.max_concurrency }.min(total),
         named: recursive || total > 1,
         options,
         buffered,
@@ -34,7 +32,7 @@ pub(super) async fn run(context: &Context, args: PutArgs) -> anyhow::Result<()> 
     };
     let jobs = plan.into_jobs();
     let failures = Tally::new(context.quiet);
-    let outcome = batch::write(how, jobs, &context.printer, signals, failures).await;
+    let outcome = batch::write(how, jobs, total, &context.printer, signals, failures).await;
     if recursive && !context.quiet {
         exit::notice(&summary(&outcome));
     }
