@@ -12,6 +12,7 @@ use writer_core::Result;
 
 use crate::error;
 use crate::staging;
+use crate::sync::{Lead, SharedSyncs, Synced};
 
 /// How many directories are remembered as swept; 64 Ki of them take about 1 MiB.
 const MAX_REMEMBERED: usize = 64 << 10;
@@ -23,6 +24,7 @@ pub(crate) struct Directories {
     swept: Mutex<HashSet<(u64, u64)>>,
     /// Held for reading while a directory is made and synced into its parent.
     making: RwLock<()>,
+    syncs: SharedSyncs,
 }
 
 impl Directories {
@@ -33,9 +35,25 @@ impl Directories {
         make(directory, made)
     }
 
+    /// Has what is in `directory` by now made durable, with all that lies above it, and `synced`
+    /// told of it. Where no other writer is at it, the caller is given the lead, and runs
+    /// [`lead`](Self::lead).
+    #[must_use = "nobody syncs unless the one who has the lead does"]
+    pub(crate) fn sync_with_others(&self, directory: &Path, synced: Synced) -> Option<Lead<'_>> {
+        self.syncs.join(directory, synced)
+    }
+
+    /// Syncs for all who wait.
+    pub(crate) fn lead(&self, lead: Lead<'_>) {
+        lead.run(|directory| {
+            self.settle();
+            sync(directory)
+        });
+    }
+
     /// Returns when every directory that another writer of this store was just making is durable:
     /// that writer may have made what lies above the object of this one.
-    pub(crate) fn settle(&self) {
+    fn settle(&self) {
         drop(self.making.write().unwrap_or_else(PoisonError::into_inner));
     }
 

@@ -87,12 +87,12 @@ impl Staging {
         &self.trace
     }
 
-    /// Makes the file durable, puts it in its place in one step, and makes that durable too.
+    /// Makes the file durable, and puts it in its place in one step, which is durable when its
+    /// [directory](Self::directory) is synced.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::AlreadyExists`] if only a new object may be made and there is one;
-    /// [`ErrorKind::Ambiguous`] if the file is in its place but the directory can't be synced.
+    /// [`ErrorKind::AlreadyExists`] if only a new object may be made and there is one.
     pub(crate) fn publish(&self, directories: &Directories) -> Result<fs::Metadata> {
         self.take_after_replaced()?;
         self.file
@@ -104,13 +104,12 @@ impl Staging {
             .metadata()
             .map_err(|source| error::io("can't look at the staging file", source))?;
         self.put_in_place(directories)?;
-        directories.settle();
-        crate::directory::sync(&self.target.directory).map_err(|source| {
-            let text = "the object is in its place, but may not survive a power cut, because its \
-                        directory can't be synced";
-            Error::new(ErrorKind::Ambiguous, text).with_source(source)
-        })?;
         Ok(metadata)
+    }
+
+    /// Where the file is put.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.target.directory
     }
 
     /// A file that replaces another has its mode, and its owner where that is permitted.

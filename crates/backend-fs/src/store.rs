@@ -43,8 +43,9 @@ use writer_tokio::CleanUps;
 /// # Writing
 ///
 /// - **Visible when finished, durable then.** The bytes go to a staging file in the same
-///   directory; `finish` syncs it, renames it over the target and syncs the directory.
-///   Directories that are missing are made, each synced into its parent.
+///   directory; `finish` syncs it, renames it over the target and syncs the directory. Writers
+///   of one directory that finish together share its sync, which begins after all of their
+///   renames. Directories that are missing are made, each synced into its parent.
 /// - **Create-only** ([`IfExists::Fail`]) is enforced by the kernel: the file has no name until
 ///   it is linked into its place, which fails if there is one. (Where the file system can't make
 ///   such files, it is renamed with `RENAME_NOREPLACE`, or linked.)

@@ -3,31 +3,26 @@
 
 use std::any::Any;
 use std::collections::VecDeque;
-use std::fs::File;
-use std::io::{self, IoSlice};
 use std::mem;
 use std::panic::{self, AssertUnwindSafe};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crc_fast::{CrcAlgorithm, Digest};
-use rustix::fs::FallocateFlags;
-use rustix::io::Errno;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot, watch};
 use tracing::Span;
-use writer_core::{Condition, Crc64Nvme, Error, ErrorKind, ObjectMetadata, Result, Segment};
+use writer_core::{Error, ErrorKind, ObjectMetadata, Result};
 use writer_tokio::{LeavingPart, MemoryBudget};
 
-use crate::copy::{Copier, Copy, Snapshot};
+use crate::copy::{Copy, Snapshot};
 use crate::directory::Directories;
 use crate::error;
-use crate::metadata::{Attributes, describe};
+use crate::metadata::Attributes;
+use crate::output::Output;
 use crate::staging::{Staging, Trace};
+use crate::sync::Lead;
 use writer_tokio::{CleanUp, CleanUps};
-
-/// Most segments of one `pwritev`; see `IOV_MAX` in `limits.h`.
-const IOV_MAX: usize = 1_024;
 
 /// What the worker does, in this order.
 pub(crate) enum Job {
@@ -38,10 +33,13 @@ pub(crate) enum Job {
     /// Stores a part, or several, of one file range.
     Copy(Copy),
     /// Makes the object of so many parts visible and durable.
-    Publish(u32, oneshot::Sender<Result<ObjectMetadata>>),
+    Publish(u32, Reply),
     /// Removes everything.
     Discard(Discard),
 }
+
+/// Tells whoever called `finish`.
+pub(crate) type Reply = oneshot::Sender<Result<ObjectMetadata>>;
 
 /// Who waits for the removal.
 pub(crate) enum Discard {
@@ -90,15 +88,6 @@ struct Queue {
     bytes: u64,
 }
 
-struct Output {
-    staging: Staging,
-    attributes: Attributes,
-    create_only: bool,
-    copier: Copier,
-    digest: Option<Digest>,
-    written: u64,
-}
-
 impl Worker {
     pub(crate) fn new(task: Task) -> Arc<Self> {
         let span = tracing::debug_span!("write", uri = task.uri);
@@ -113,14 +102,13 @@ impl Worker {
             moved: Notify::new(),
             failure: watch::Sender::default(),
             stop: AtomicBool::new(false),
-            output: Mutex::new(Some(Output {
-                staging: task.staging,
-                attributes: task.attributes,
-                create_only: task.create_only,
-                copier: Copier::new(task.budget),
-                digest: task.checksum.then(|| Digest::new(CrcAlgorithm::Crc64Nvme)),
-                written: 0,
-            })),
+            output: Mutex::new(Some(Output::new(
+                task.staging,
+                task.attributes,
+                task.budget,
+                task.create_only,
+                task.checksum,
+            ))),
         })
     }
 
@@ -128,11 +116,13 @@ impl Worker {
         &self.uri
     }
 
-    /// Queues `job` and has it worked on.
-    pub(crate) fn push(self: &Arc<Self>, job: Job) {
+    /// Queues `jobs` and has them worked on.
+    pub(crate) fn push(self: &Arc<Self>, jobs: impl IntoIterator<Item = Job>) {
         let mut queue = lock(&self.queue);
-        queue.bytes += job.memory();
-        queue.jobs.push_back(job);
+        for job in jobs {
+            queue.bytes += job.memory();
+            queue.jobs.push_back(job);
+        }
         drop(queue);
         self.start();
     }
@@ -198,7 +188,7 @@ impl Worker {
         if let Err(error) = self.trace.remove() {
             self.cleanups.report(&error.with_uri(&self.uri));
         }
-        self.push(Job::Discard(who));
+        self.push([Job::Discard(who)]);
     }
 
     /// True if `error` is the first.
@@ -216,9 +206,13 @@ impl Worker {
     fn work(&self) {
         let _span = self.span.enter();
         let mut output = lock(&self.output);
+        let mut lead = None;
         while let Some(job) = self.next() {
             let memory = job.memory();
-            let done = panic::catch_unwind(AssertUnwindSafe(|| self.perform(job, &mut output)));
+            let done = panic::catch_unwind(AssertUnwindSafe(|| match job {
+                Job::Publish(parts, reply) => lead = self.publish(parts, output.take(), reply),
+                job => self.perform(job, &mut output),
+            }));
             if let Err(panic) = done {
                 self.give_up(panicked(&*panic), &mut output);
             }
@@ -226,6 +220,12 @@ impl Worker {
             queue.bytes = queue.bytes.saturating_sub(memory);
             drop(queue);
             self.moved.notify_one();
+        }
+        // From here on it is about other writers' objects as well, for as long as some finish:
+        // whoever gives this one up must not wait for that.
+        drop(output);
+        if let Some(lead) = lead {
+            self.directories.lead(lead);
         }
     }
 
@@ -238,12 +238,6 @@ impl Worker {
 
     fn perform(&self, job: Job, output: &mut Option<Output>) {
         let result = match (job, output.as_mut()) {
-            (Job::Publish(parts, reply), _) => {
-                let result = self.publish(parts, output.take());
-                // A caller that has gone away finds the old object or the new one.
-                let _nobody_waits = reply.send(result);
-                return;
-            }
             (Job::Discard(who), _) => {
                 drop(output.take());
                 match who {
@@ -254,7 +248,8 @@ impl Worker {
                 }
                 return;
             }
-            (_, None) => return,
+            // Published by `work`, which has what that takes.
+            (Job::Publish(..), _) | (_, None) => return,
             _ if self.stop.load(Ordering::Relaxed) => return,
             (Job::Preallocate(len), Some(output)) => output.preallocate(len),
             (Job::Part(part, snapshots), Some(output)) => {
@@ -277,126 +272,49 @@ impl Worker {
         self.latch(error);
     }
 
-    fn publish(&self, parts: u32, output: Option<Output>) -> Result<ObjectMetadata> {
+    /// Puts the object in its place and has its directory synced, by this thread if it is given
+    /// the lead. Then `reply` tells, and no thread waits until then.
+    fn publish(&self, parts: u32, output: Option<Output>, reply: Reply) -> Option<Lead<'_>> {
+        let placed = self.put_in_place(parts, output);
+        let (receipt, directory) = match placed.map_err(|error| error.with_uri(&self.uri)) {
+            Ok(placed) => placed,
+            Err(error) => {
+                // A caller that has gone away finds the old object.
+                let _nobody_waits = reply.send(Err(error));
+                return None;
+            }
+        };
+        let span = self.span.clone();
+        let synced = move |synced: Result<()>| {
+            let _span = span.enter();
+            let published = match synced {
+                Ok(()) => {
+                    tracing::debug!(size = receipt.size, "published");
+                    Ok(receipt)
+                }
+                Err(error) => Err(not_durable(error).with_uri(receipt.uri)),
+            };
+            // A caller that has gone away finds the new object.
+            let _nobody_waits = reply.send(published);
+        };
+        let directories = &self.directories;
+        directories.sync_with_others(&directory, Box::new(synced))
+    }
+
+    fn put_in_place(
+        &self,
+        parts: u32,
+        output: Option<Output>,
+    ) -> Result<(ObjectMetadata, PathBuf)> {
         if let Some(error) = self.failure() {
             return Err(error);
         }
-        let result = match output {
-            Some(output) if !self.stop.load(Ordering::Relaxed) => {
-                output.publish(&self.uri, &self.directories)
-            }
-            _ => Err(error::abandoned()),
-        };
-        let mut receipt = result.map_err(|error| error.with_uri(&self.uri))?;
+        let output = output.filter(|_| !self.stop.load(Ordering::Relaxed));
+        let output = output.ok_or_else(error::abandoned)?;
+        let directory = output.directory().to_owned();
+        let mut receipt = output.put_in_place(&self.uri, &self.directories)?;
         receipt.parts = Some(parts);
-        tracing::debug!(size = receipt.size, "published");
-        Ok(receipt)
-    }
-}
-
-impl Output {
-    fn file(&self) -> &File {
-        &self.staging.file
-    }
-
-    fn preallocate(&mut self, len: u64) -> Result<()> {
-        loop {
-            // The length stays as it is: a staging file never looks complete when it is not.
-            match rustix::fs::fallocate(self.file(), FallocateFlags::KEEP_SIZE, 0, len) {
-                Err(Errno::INTR) => {}
-                Err(errno @ (Errno::NOSPC | Errno::DQUOT | Errno::FBIG)) => {
-                    let what = format!("the disk has no room for {len} bytes");
-                    return Err(error::io(what, errno));
-                }
-                // It is only a precaution, and not every file system knows it.
-                Ok(()) | Err(_) => return Ok(()),
-            }
-        }
-    }
-
-    fn write(
-        &mut self,
-        part: &LeavingPart,
-        snapshots: &[Snapshot],
-        stop: &AtomicBool,
-    ) -> Result<()> {
-        let mut snapshots = snapshots.iter();
-        let mut slices: Vec<IoSlice<'_>> = Vec::new();
-        for segment in part.part().segments() {
-            match segment {
-                Segment::Memory(bytes) => slices.push(IoSlice::new(bytes.as_ref())),
-                Segment::File(range) => {
-                    self.write_memory(&mut slices)?;
-                    let Some(snapshot) = snapshots.next() else {
-                        return Err(Error::new(
-                            ErrorKind::Other,
-                            "a file range without snapshot",
-                        ));
-                    };
-                    let copy = Copy {
-                        file: Arc::clone(range.file()),
-                        snapshot: *snapshot,
-                        from: range.offset(),
-                        len: range.len(),
-                        to: self.written,
-                    };
-                    self.copy(&copy, stop)?;
-                }
-            }
-        }
-        self.write_memory(&mut slices)
-    }
-
-    /// Writes `slices` and empties them.
-    fn write_memory(&mut self, slices: &mut Vec<IoSlice<'_>>) -> Result<()> {
-        if let Some(digest) = &mut self.digest {
-            slices.iter().for_each(|slice| digest.update(slice));
-        }
-        let mut rest = slices.as_mut_slice();
-        while !rest.is_empty() {
-            let batch = &rest[..rest.len().min(IOV_MAX)];
-            match rustix::io::pwritev(&self.staging.file, batch, self.written) {
-                Ok(0) => {
-                    let cause = io::Error::from(io::ErrorKind::WriteZero);
-                    return Err(error::io("can't write to the staging file", cause));
-                }
-                Ok(written) => {
-                    self.written += written as u64;
-                    IoSlice::advance_slices(&mut rest, written);
-                }
-                Err(Errno::INTR) => {}
-                Err(errno) => return Err(error::io("can't write to the staging file", errno)),
-            }
-        }
-        slices.clear();
-        Ok(())
-    }
-
-    fn copy(&mut self, copy: &Copy, stop: &AtomicBool) -> Result<()> {
-        let file = &self.staging.file;
-        self.copier.copy(copy, file, self.digest.as_mut(), stop)?;
-        self.written += copy.len;
-        Ok(())
-    }
-
-    fn publish(self, uri: &str, directories: &Directories) -> Result<ObjectMetadata> {
-        // A hole at the end was skipped and not written.
-        let end = self
-            .file()
-            .metadata()
-            .map_err(|source| error::io("can't look at the staging file", source))?
-            .len();
-        if end < self.written {
-            self.file()
-                .set_len(self.written)
-                .map_err(|source| error::io("can't set the staging file's length", source))?;
-        }
-        let metadata = self.staging.publish(directories)?;
-        let mut receipt = describe(uri, &metadata);
-        self.attributes.tell(&mut receipt);
-        receipt.checksum = self.digest.map(|digest| Crc64Nvme(digest.finalize()));
-        receipt.condition = self.create_only.then_some(Condition::Enforced);
-        Ok(receipt)
+        Ok((receipt, directory))
     }
 }
 
@@ -407,6 +325,12 @@ impl Job {
             _ => 0,
         }
     }
+}
+
+fn not_durable(source: Error) -> Error {
+    let text = "the object is in its place, but may not survive a power cut, because its \
+                directory can't be synced";
+    Error::new(ErrorKind::Ambiguous, text).with_source(source)
 }
 
 /// A segment's owner is not ours, and may panic when it is asked for its bytes.

@@ -16,7 +16,7 @@ use writer_tokio::{Intake, LeavingPart, MemoryBudget, PartSink};
 use crate::config::Config;
 use crate::copy::{Copy, Snapshot};
 use crate::error;
-use crate::worker::{Discard, Job, Worker};
+use crate::worker::{Discard, Job, Reply, Worker};
 use writer_tokio::CleanUps;
 
 /// Writes one object to a staging file, which takes the object's place in `finish`.
@@ -53,6 +53,7 @@ impl FileSystemStreamingWriter {
                 window: config.window,
                 preallocate,
                 parts: 0,
+                whole: None,
                 ended: false,
             },
             intake: Intake::new(config.plan, budget, options.buffer_capacity),
@@ -98,8 +99,7 @@ impl ObjectWriter for FileSystemStreamingWriter {
         let result = self.intake.finish(&mut self.sink);
         result.map_err(|error| self.named(error))?;
         let (reply, answer) = oneshot::channel();
-        let parts = self.sink.parts;
-        self.sink.worker.push(Job::Publish(parts, reply));
+        self.sink.publish(reply);
         let result = answer.await.unwrap_or_else(|_| Err(error::shut_down()));
         self.sink.ended = true;
         result.map_err(|error| self.named(error))
@@ -108,6 +108,7 @@ impl ObjectWriter for FileSystemStreamingWriter {
     async fn cancel(mut self: Box<Self>) -> Result<()> {
         let (reply, answer) = oneshot::channel();
         self.sink.ended = true;
+        self.sink.whole = None;
         self.sink.worker.discard(Discard::Caller(reply));
         let result = answer.await.unwrap_or_else(|_| Err(error::shut_down()));
         result.map_err(|error| self.named(error))
@@ -133,6 +134,8 @@ struct Sink {
     /// shared, or be holes.
     preallocate: Option<u64>,
     parts: u32,
+    /// All of a small object. It waits for `finish`, so that one thread takes one turn at it.
+    whole: Option<Job>,
     /// Published, failed or cancelled: there is nothing to remove.
     ended: bool,
 }
@@ -140,6 +143,15 @@ struct Sink {
 impl Sink {
     async fn room(&self) {
         self.worker.room(self.window).await;
+    }
+
+    fn publish(&mut self, reply: Reply) {
+        let mut whole = self.whole.take();
+        if let Some(Job::Part(part, _)) = &mut whole {
+            part.begin();
+        }
+        let publish = Job::Publish(self.parts, reply);
+        self.worker.push(whole.into_iter().chain([publish]));
     }
 
     /// Keeps what `file` looks like, before any of it is copied. Asking takes no disk access on a
@@ -155,12 +167,11 @@ impl Sink {
 impl PartSink for Sink {
     fn begin(&mut self) {
         if let Some(len) = self.preallocate.take() {
-            self.worker.push(Job::Preallocate(len));
+            self.worker.push([Job::Preallocate(len)]);
         }
     }
 
     fn accept(&mut self, mut leaving: LeavingPart) {
-        leaving.begin();
         self.parts += 1;
         let part = leaving.part();
         let mut copies = Vec::new();
@@ -181,13 +192,18 @@ impl PartSink for Sink {
             }
             to += segment.len();
         }
-        if part.holds_memory() {
-            let snapshots = copies.iter().map(|copy| copy.snapshot).collect();
-            self.worker.push(Job::Part(leaving, snapshots));
-        } else {
+        if !part.holds_memory() {
             for copy in copies {
                 self.worker.push_copy(copy);
             }
+            return;
+        }
+        let snapshots = copies.iter().map(|copy| copy.snapshot).collect();
+        if part.is_whole() {
+            self.whole = Some(Job::Part(leaving, snapshots));
+        } else {
+            leaving.begin();
+            self.worker.push([Job::Part(leaving, snapshots)]);
         }
     }
 
@@ -211,6 +227,7 @@ impl PartSink for Sink {
     }
 
     fn fail(&mut self, error: &Error) {
+        self.whole = None;
         self.worker.fail(error);
     }
 }

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
+use globset::Glob;
 use writer_core::ByteRange;
 
 /// Stream objects to S3 and to the file system.
@@ -73,10 +74,15 @@ pub(crate) struct S3Args {
 pub(crate) struct PutArgs {
     /// What to write where. A source is a file, a pipe, or `-` for standard input. The
     /// destination comes last; of two arguments it is the one with a scheme, if only one has
-    /// one. A destination that ends in `/` is a prefix, to which file names are appended
+    /// one. A destination that ends in `/` is a prefix, to which file names are appended. Several
+    /// sources are written side by side
     // One is enough for clap, which counts anew after each option in between; `jobs` counts all.
     #[arg(required = true, num_args = 1.., value_names = ["SOURCE", "DEST"])]
     pub(crate) paths: Vec<OsString>,
+    /// Go on after an object has failed. Without this no other is begun then; those that are on
+    /// their way are finished in any case
+    #[arg(long)]
+    pub(crate) keep_going: bool,
     /// Read the whole object into memory before it is stored
     #[arg(long)]
     pub(crate) buffered: bool,
@@ -101,7 +107,47 @@ pub(crate) struct PutArgs {
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub(crate) payload_signing: PayloadSigning,
     #[command(flatten)]
+    pub(crate) folders: FolderArgs,
+    #[command(flatten)]
     pub(crate) tuning: TuningArgs,
+}
+
+/// Globs are matched with a file's path below its folder: `*` and `?` match `/` as well, `[a-z]`
+/// is one of a set, `{a,b}` either of two. A file is taken if it matches any `--include`, or there
+/// is none, and no `--exclude`.
+#[derive(Clone, Debug, ClapArgs)]
+#[command(next_help_heading = "Folders (in globs, * matches / too)")]
+pub(crate) struct FolderArgs {
+    /// Write the files in folders, too: DIR/a/b becomes DEST/a/b. All names are looked at before
+    /// anything is sent; what is no regular file is left out, with a warning
+    #[arg(short, long)]
+    pub(crate) recursive: bool,
+    /// Take only files whose path below the folder matches; may be repeated
+    #[arg(long, value_name = "GLOB", requires = "recursive")]
+    pub(crate) include: Vec<Glob>,
+    /// Leave out files whose path below the folder matches; may be repeated, and comes before
+    /// --include
+    #[arg(long, value_name = "GLOB", requires = "recursive")]
+    pub(crate) exclude: Vec<Glob>,
+    /// What becomes of symbolic links in folders
+    #[arg(
+        long,
+        value_name = "WHAT",
+        default_value = "follow",
+        requires = "recursive"
+    )]
+    pub(crate) symlinks: Symlinks,
+}
+
+/// What becomes of symbolic links in folders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Symlinks {
+    /// What they lead to is written; one that leads out of the folder is an error
+    Follow,
+    /// They are left out
+    Skip,
+    /// They are errors
+    Error,
 }
 
 /// Sizes are numbers of bytes, or numbers with a unit in steps of 1024.
@@ -112,7 +158,8 @@ pub(crate) struct TuningArgs {
     /// [default: 8MiB]
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub(crate) part_size: Option<u64>,
-    /// Most parts in flight, 1 to 1024; memory may allow fewer [env: S3DLIO_PUT_INFLIGHT]
+    /// Most parts in flight, of all objects together, 1 to 1024; memory may allow fewer
+    /// [env: S3DLIO_PUT_INFLIGHT]
     /// [default: 64]
     #[arg(long, value_name = "PARTS", value_parser = clap::value_parser!(u64).range(1..=1024))]
     pub(crate) max_concurrency: Option<u64>,

@@ -7,6 +7,7 @@ mod rm;
 mod stat;
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use crate::args::{Args, Command};
 use crate::exit;
@@ -17,7 +18,8 @@ use crate::stores::{Settings, Stores};
 /// What all commands need.
 struct Context {
     stores: Stores,
-    printer: Printer,
+    printer: Arc<Printer>,
+    quiet: bool,
     signals: Signals,
 }
 
@@ -41,7 +43,8 @@ pub(crate) async fn run(args: Args) -> ExitCode {
 fn context(args: &Args) -> anyhow::Result<Context> {
     Ok(Context {
         stores: Stores::new(settings(args)),
-        printer: Printer::new(args.log.quiet)?,
+        printer: Arc::new(Printer::new(args.log.quiet)?),
+        quiet: args.log.quiet,
         signals: Signals::listen()?,
     })
 }

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use writer_core::{Error, ErrorKind};
 
 use crate::signals::Interrupted;
+use crate::tally::Several;
 
 /// The exit codes, as the help shows them.
 pub(crate) const TABLE: &str = "\
@@ -33,11 +34,16 @@ const NO_CREDENTIALS: [&str; 6] = [
 
 /// Prints `error` with its causes and a hint, and returns its exit code.
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
-    // Who pressed Ctrl-C knows why it ended.
-    if error.downcast_ref::<Interrupted>().is_none() {
+    if !is_known(error) {
         to_stderr(&describe(error));
     }
     ExitCode::from(code(error))
+}
+
+/// True for what the user has been told, or did: who pressed Ctrl-C knows why it ended.
+fn is_known(error: &anyhow::Error) -> bool {
+    let told = error.downcast_ref::<Several>();
+    error.is::<Interrupted>() || told.is_some_and(|several| several.text.is_empty())
 }
 
 /// Prints a warning: something is worth knowing, and does not change the outcome.
@@ -80,9 +86,13 @@ fn kind(error: &anyhow::Error) -> Option<ErrorKind> {
     error.map(Error::kind)
 }
 
-fn code(error: &anyhow::Error) -> u8 {
+/// The exit code of a program that ends with `error`.
+pub(crate) fn code(error: &anyhow::Error) -> u8 {
     if let Some(Interrupted(signal)) = error.downcast_ref() {
         return signal.exit_code();
+    }
+    if let Some(several) = error.downcast_ref::<Several>() {
+        return several.code;
     }
     match kind(error) {
         Some(ErrorKind::InvalidInput | ErrorKind::Unsupported) => 2,

@@ -1,8 +1,8 @@
-//! From the arguments of `put` to pairs of a source and an object.
+//! From the arguments of `put` to sources and the objects that they become.
 
-use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::path::PathBuf;
 
 use writer_core::{Error, ErrorKind, Result, split_scheme};
 
@@ -15,30 +15,48 @@ pub(crate) struct Job {
     pub(crate) uri: String,
 }
 
-/// Pairs the sources in `arguments` with the objects that they become.
+/// What the arguments of `put` say.
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub(crate) destination: String,
+    pub(crate) jobs: Vec<Job>,
+    /// Folders whose files are to be written below the destination.
+    pub(crate) folders: Vec<PathBuf>,
+}
+
+/// Reads `arguments`; only if `recursive` may sources be folders.
 ///
 /// # Errors
 ///
 /// [`ErrorKind::InvalidInput`] if the arguments contradict each other.
-pub(crate) fn plan(arguments: &[OsString]) -> Result<Vec<Job>> {
+pub(crate) fn parse(arguments: &[OsString], recursive: bool) -> Result<Request> {
     let (sources, destination) = split(arguments)?;
-    let Some(destination) = destination.to_str() else {
-        return Err(invalid(
-            destination,
-            "is not valid UTF-8, which names of objects are",
-        ));
-    };
+    let destination = text_of(destination)?;
     if destination == "-" {
         return Err(invalid(destination, "is standard input and no destination"));
     }
-    if sources.len() > 1 && !destination.ends_with('/') {
+    let is_prefix = destination.ends_with('/');
+    if sources.len() > 1 && !is_prefix {
         let text = "several sources need a destination that ends in /";
         return Err(invalid(destination, text));
     }
-    let jobs = sources.into_iter().map(|source| job(source, destination));
-    let jobs: Vec<Job> = jobs.collect::<Result<_>>()?;
-    refuse_same_name(&jobs)?;
-    Ok(jobs)
+    let mut request = Request {
+        destination: destination.to_owned(),
+        jobs: Vec::new(),
+        folders: Vec::new(),
+    };
+    for argument in sources {
+        let source = Source::parse(argument)?;
+        match source.folder().filter(|_| recursive) {
+            Some(_) if !is_prefix => {
+                let text = "the files of a folder need a destination that ends in /";
+                return Err(invalid(destination, text));
+            }
+            Some(folder) => request.folders.push(folder.to_owned()),
+            None => request.jobs.push(job(source, destination)?),
+        }
+    }
+    Ok(request)
 }
 
 /// Refuses an existing folder as the destination, unless it is named as one.
@@ -90,40 +108,21 @@ fn split(arguments: &[OsString]) -> Result<(Vec<&OsString>, &OsString)> {
     }
 }
 
-fn job(source: &OsStr, destination: &str) -> Result<Job> {
-    let parsed = Source::parse(source)?;
-    if !destination.ends_with('/') {
-        return Ok(Job {
-            source: parsed,
-            uri: destination.to_owned(),
-        });
+fn job(source: Source, destination: &str) -> Result<Job> {
+    let mut uri = destination.to_owned();
+    if destination.ends_with('/') {
+        let Some(name) = source.file_name() else {
+            let text = "has no file name to append to the destination, which must name the object";
+            return Err(invalid(source.to_string(), text));
+        };
+        uri.push_str(text_of(name)?);
     }
-    let Some(name) = parsed.file_name() else {
-        let text = "has no file name to append to the destination, which must name the object";
-        return Err(invalid(parsed.to_string(), text));
-    };
-    let Some(name) = name.to_str() else {
-        return Err(invalid(
-            source,
-            "is not valid UTF-8, which names of objects are",
-        ));
-    };
-    let uri = format!("{destination}{name}");
-    Ok(Job {
-        source: parsed,
-        uri,
-    })
+    Ok(Job { source, uri })
 }
 
-fn refuse_same_name(jobs: &[Job]) -> Result<()> {
-    let mut seen = HashSet::new();
-    match jobs.iter().find(|job| !seen.insert(&job.uri)) {
-        None => Ok(()),
-        Some(job) => Err(invalid(
-            &job.uri,
-            "two sources would become this one object",
-        )),
-    }
+fn text_of(name: &OsStr) -> Result<&str> {
+    let text = "is not valid UTF-8, which names of objects are";
+    name.to_str().ok_or_else(|| invalid(name, text))
 }
 
 fn invalid(what: impl AsRef<OsStr>, text: &str) -> Error {
@@ -137,8 +136,9 @@ mod tests {
 
     fn plan(arguments: &[&str]) -> Result<Vec<(String, String)>> {
         let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
-        let jobs = super::plan(&arguments)?;
-        Ok(jobs
+        let request = parse(&arguments, false)?;
+        Ok(request
+            .jobs
             .into_iter()
             .map(|job| (job.source.to_string(), job.uri))
             .collect())
@@ -176,7 +176,6 @@ mod tests {
     fn contradictions_are_refused() {
         for (arguments, expected) in [
             (&["a", "b", "s3://b/k"][..], "ends in /"),
-            (&["x/a", "y/a", "s3://b/p/"], "two sources"),
             (&["-", "s3://b/p/"], "no file name"),
             (&["x/..", "s3://b/p/"], "no file name"),
             (&["a", "-"], "no destination"),
@@ -191,9 +190,24 @@ mod tests {
     #[test]
     fn a_source_may_have_any_name_but_an_object_may_not() {
         let odd = OsString::from_vec(vec![b'a', 0xff]);
-        let named = super::plan(&[odd.clone(), "s3://b/k".into()]).unwrap();
-        assert_eq!(named[0].uri, "s3://b/k");
-        assert!(super::plan(&[odd.clone(), "s3://b/".into()]).is_err());
-        assert!(super::plan(&["a".into(), odd]).is_err());
+        let named = parse(&[odd.clone(), "s3://b/k".into()], false).unwrap();
+        assert_eq!(named.jobs[0].uri, "s3://b/k");
+        assert!(parse(&[odd.clone(), "s3://b/".into()], false).is_err());
+        assert!(parse(&["a".into(), odd], false).is_err());
+    }
+    #[test]
+    fn a_folder_is_one_only_if_that_is_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let arguments = [folder.path().into(), "s3://b/p/".into()];
+        let request = parse(&arguments, true).unwrap();
+        assert_eq!(request.folders, [folder.path()]);
+        assert!(request.jobs.is_empty());
+        let request = parse(&arguments, false).unwrap();
+        assert!(request.folders.is_empty());
+
+        let root = parse(&["/".into(), "s3://b/p/".into()], true).unwrap();
+        assert_eq!(root.folders, [PathBuf::from("/")]);
+        let error = parse(&[folder.path().into(), "s3://b/p".into()], true).unwrap_err();
+        assert!(error.to_string().contains("ends in /"), "{error}");
     }
 }

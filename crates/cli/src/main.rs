@@ -1,14 +1,20 @@
 //! `s3-cli`: stream objects to S3 and to the file system.
 
 mod args;
+mod batch;
 mod commands;
 mod exit;
+mod folder;
+mod input;
 mod jobs;
 mod logging;
+mod plan;
 mod printer;
 mod signals;
 mod source;
 mod stores;
+mod stream;
+mod tally;
 
 use std::process::ExitCode;
 

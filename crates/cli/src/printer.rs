@@ -6,19 +6,27 @@ use std::fs::File;
 use std::io::{self, Write as _};
 use std::ops::ControlFlow;
 use std::os::fd::AsFd as _;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use anyhow::Context as _;
 use jiff::Timestamp;
 use writer_core::{ObjectMetadata, Segment};
 
+use crate::source::Source;
+
+/// How many bytes of receipts are printed at once, when many objects are written.
+const FULL: usize = 32 << 10;
+
 /// Prints results; every call tells by [`ControlFlow::Break`] if nobody reads them any more,
 /// which is no error (`s3-cli ls … | head`).
 #[derive(Debug)]
 pub(crate) struct Printer {
-    /// Standard output without the buffer of [`io::Stdout`], which cuts at line ends.
-    out: Arc<File>,
+    /// Standard output without the buffer of [`io::Stdout`], which cuts at line ends. Locked while
+    /// something is printed, so that lines stay whole.
+    out: Arc<Mutex<File>>,
+    /// Receipts that are not printed yet.
+    receipts: Mutex<String>,
     quiet: bool,
 }
 
@@ -33,19 +41,46 @@ impl Printer {
     pub(crate) fn new(quiet: bool) -> io::Result<Self> {
         let out = io::stdout().as_fd().try_clone_to_owned()?;
         Ok(Self {
-            out: Arc::new(out.into()),
+            out: Arc::new(Mutex::new(out.into())),
+            receipts: Mutex::default(),
             quiet,
         })
     }
 
-    /// The receipt of an object that was written.
-    pub(crate) async fn uploaded(&self, receipt: &ObjectMetadata) -> Printed {
+    /// The receipt of an object that was written, with its source, if it is said. It is kept to
+    /// be printed with others, when they are many or [`flush`](Self::flush) is called.
+    pub(crate) async fn uploaded(
+        &self,
+        receipt: &ObjectMetadata,
+        source: Option<&Source>,
+    ) -> Printed {
         if self.quiet {
             return Ok(ControlFlow::Continue(()));
         }
-        let e_tag = receipt.e_tag.as_deref().unwrap_or("none");
-        let line = format!("Uploaded {} bytes, ETag: {e_tag}\n", receipt.size);
-        self.print(line).await
+        let is_full = {
+            let mut receipts = self.receipts();
+            // Writing to a string can't fail.
+            let _ = write_receipt(&mut *receipts, receipt, source);
+            receipts.len() >= FULL
+        };
+        match is_full {
+            true => self.flush().await,
+            false => Ok(ControlFlow::Continue(())),
+        }
+    }
+
+    /// Prints the receipts that are kept.
+    pub(crate) async fn flush(&self) -> Printed {
+        let receipts = std::mem::take(&mut *self.receipts());
+        if receipts.is_empty() {
+            return Ok(ControlFlow::Continue(()));
+        }
+        self.print(receipts).await
+    }
+
+    fn receipts(&self) -> std::sync::MutexGuard<'_, String> {
+        // A line that is cut off by a panic is still a line of text.
+        self.receipts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// All that is known of an object, one `key: value` per line.
@@ -69,13 +104,30 @@ impl Printer {
     /// Writes on a thread that may block, so that a reader who takes its time stops nobody else.
     async fn print(&self, bytes: impl AsRef<[u8]> + Send + 'static) -> Printed {
         let out = Arc::clone(&self.out);
-        let write = move || (&*out).write_all(bytes.as_ref());
+        let write = move || {
+            let mut out = out.lock().unwrap_or_else(PoisonError::into_inner);
+            out.write_all(bytes.as_ref())
+        };
         match tokio::task::spawn_blocking(write).await? {
             Ok(()) => Ok(ControlFlow::Continue(())),
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ControlFlow::Break(())),
             Err(error) => Err(error).context("can't write to standard output"),
         }
     }
+}
+
+fn write_receipt(
+    out: &mut String,
+    receipt: &ObjectMetadata,
+    source: Option<&Source>,
+) -> fmt::Result {
+    let e_tag = receipt.e_tag.as_deref().unwrap_or("none");
+    write!(out, "Uploaded {} bytes, ETag: {e_tag}", receipt.size)?;
+    if let Some(source) = source {
+        let source = source.to_string();
+        write!(out, ", {} -> {}", one_line(&source), one_line(&receipt.uri))?;
+    }
+    out.write_char('\n')
 }
 
 fn describe(object: &ObjectMetadata) -> String {
@@ -158,6 +210,22 @@ mod tests {
             "etag: abc-2\ncrc64nvme: 0000000000000abc\nlast-modified: 1970-01-02T00:00:00Z\n\
              metadata.k: v w\n"
         ));
+    }
+
+    #[test]
+    fn a_receipt_is_one_line_that_names_the_source_if_it_is_said() {
+        let mut object = ObjectMetadata::new("s3://b/a\nb", 7);
+        object.e_tag = Some("abc".into());
+        let line = |source| {
+            let mut line = String::new();
+            write_receipt(&mut line, &object, source).unwrap();
+            line
+        };
+        assert_eq!(line(None), "Uploaded 7 bytes, ETag: abc\n");
+        assert_eq!(
+            line(Some(&Source::Path("d/a\nb".into()))),
+            "Uploaded 7 bytes, ETag: abc, d/a\\nb -> s3://b/a\\nb\n"
+        );
     }
 
     #[test]

@@ -1,33 +1,27 @@
-//! Where an object's bytes come from: a file, whose ranges are written as they are, or a stream,
-//! which is read by a thread of its own into memory that the writer lends.
+//! Where an object's bytes come from, as the user says it or as a folder has it.
 
 use std::ffi::OsStr;
 use std::fmt;
-use std::fs::{self, File, Metadata};
-use std::io::{self, Read as _, Seek as _};
-use std::ops::Range;
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io::{self, Seek as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, mpsc as std_mpsc};
-use std::thread;
 
-use tokio::sync::mpsc;
-use tokio::task::spawn_blocking;
-use writer_core::{Error, ErrorKind, ObjectWriter, Page, Result, Segment, split_scheme};
-use writer_tokio::Sources;
+use rustix::fs::OFlags;
+use writer_core::{Error, ErrorKind, Result, split_scheme};
 
-/// Pages that the reading thread has at once: one is filled while another is handed over.
-///
-/// A larger pipe (`F_SETPIPE_SZ`) is not asked for: at 1 MiB it saved context switches, and no
-/// time beyond the noise, with writers of 8 KiB to 1 MiB at a time.
-const PAGES_LENT: usize = 2;
+use crate::input::Input;
 
-/// A source as the command line names it.
+/// The source of one object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
     Stdin,
+    /// A file, a pipe or a device that the command line names.
     Path(PathBuf),
+    /// A regular file that was found in a folder.
+    Found(PathBuf),
 }
 
 impl Source {
@@ -59,18 +53,17 @@ impl Source {
 
     /// The name that a prefix is completed with.
     pub(crate) fn file_name(&self) -> Option<&OsStr> {
-        match self {
-            Self::Stdin => None,
-            Self::Path(path) => path.file_name(),
-        }
+        self.path().and_then(Path::file_name)
     }
 
     /// True if there is something to read.
     pub(crate) fn exists(&self) -> bool {
-        match self {
-            Self::Stdin => true,
-            Self::Path(path) => path.exists(),
-        }
+        self.path().is_none_or(Path::exists)
+    }
+
+    /// The folder that it is, if it is one.
+    pub(crate) fn folder(&self) -> Option<&Path> {
+        self.path().filter(|path| path.is_dir())
     }
 
     /// Looks whether the source is there and can be one, without opening it.
@@ -78,54 +71,62 @@ impl Source {
     /// # Errors
     ///
     /// If it can't.
-    pub(crate) async fn check(&self) -> Result<()> {
-        let Self::Path(path) = self.clone() else {
+    pub(crate) fn check(&self) -> Result<()> {
+        let Some(path) = self.path() else {
             return Ok(());
         };
-        let metadata = blocking(move || fs::metadata(path)).await;
-        self.refuse_folder(&metadata.map_err(|error| self.error(error))?)
+        let metadata = fs::metadata(path).map_err(|error| self.error(error))?;
+        self.refuse_folder(&metadata)
     }
 
-    /// Opens the source. For a named pipe that waits until someone writes to it.
+    /// Opens the source, and reads it if it has at most `small` bytes. It blocks; for a named
+    /// pipe, until someone writes to it.
     ///
     /// # Errors
     ///
-    /// If it can't be opened, or is a folder.
-    pub(crate) async fn open(&self) -> Result<Input> {
-        let source = self.clone();
-        let opened = blocking(move || source.open_file()).await;
-        let (file, metadata, position) = opened.map_err(|error| self.error(error))?;
+    /// If it can't be opened or read, or is a folder.
+    pub(crate) fn open(&self, small: u64) -> Result<Input> {
+        let failed = |error| self.error(error);
+        let mut file = self.open_file().map_err(failed)?;
+        let metadata = file.metadata().map_err(failed)?;
         self.refuse_folder(&metadata)?;
-        // Files of /proc say that they are empty, and are not.
-        let regular = metadata.is_file() && metadata.len() > 0;
-        let name = self.to_string();
-        let content = if regular {
-            let whole = SourceFile::new(file, position..metadata.len());
-            Content::File(whole.map_err(|error| error.with_uri(&name))?)
-        } else {
-            Content::Stream(file)
+        if matches!(self, Self::Found(_)) && !metadata.is_file() {
+            let text = "is no regular file any more";
+            return Err(Error::new(ErrorKind::SourceChanged, text).with_uri(self.to_string()));
+        }
+        // Of a redirected file a program before this one may have read some.
+        let position = match self {
+            Self::Stdin if metadata.is_file() => file.stream_position().map_err(failed)?,
+            _ => 0,
         };
-        Ok(Input { name, content })
+        let input = Input::new(file, self.to_string(), &metadata, position, small);
+        input.map_err(|error| error.with_uri(self.to_string()))
     }
 
-    fn open_file(&self) -> io::Result<(File, Metadata, u64)> {
-        let mut file = match self {
-            Self::Stdin => File::from(io::stdin().as_fd().try_clone_to_owned()?),
-            Self::Path(path) => File::open(path)?,
-        };
-        let metadata = file.metadata()?;
-        // Of a redirected file a program before this one may have read some.
-        let position = if metadata.is_file() {
-            file.stream_position()?
-        } else {
-            0
-        };
-        Ok((file, metadata, position))
+    fn open_file(&self) -> io::Result<File> {
+        match self {
+            Self::Stdin => Ok(io::stdin().as_fd().try_clone_to_owned()?.into()),
+            Self::Path(path) => File::open(path),
+            Self::Found(path) => {
+                // It was a regular file. What it may be by now must not keep us waiting.
+                let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+                let flags = i32::try_from(flags.bits()).unwrap_or_default();
+                let mut options = OpenOptions::new();
+                options.read(true).custom_flags(flags).open(path)
+            }
+        }
+    }
+
+    fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Stdin => None,
+            Self::Path(path) | Self::Found(path) => Some(path),
+        }
     }
 
     fn refuse_folder(&self, metadata: &Metadata) -> Result<()> {
         if metadata.is_dir() {
-            let text = format!("is a folder: {self}");
+            let text = format!("is a folder: {self} (-r writes the files in it)");
             return Err(Error::new(ErrorKind::InvalidInput, text));
         }
         Ok(())
@@ -138,220 +139,11 @@ impl Source {
 
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Stdin => f.write_str("standard input"),
-            Self::Path(path) => Path::display(path).fmt(f),
+        match self.path() {
+            None => f.write_str("standard input"),
+            Some(path) => path.display().fmt(f),
         }
     }
-}
-
-/// A source that is open.
-pub(crate) struct Input {
-    name: String,
-    content: Content,
-}
-
-enum Content {
-    /// A regular file, which is sent from where it is.
-    File(SourceFile),
-    /// A pipe, a terminal, a device: read once, in order.
-    Stream(File),
-}
-
-impl Input {
-    /// How many bytes there are, if that is known.
-    pub(crate) fn size(&self) -> Option<u64> {
-        match &self.content {
-            Content::File(file) => Some(file.segment.len()),
-            Content::Stream(_) => None,
-        }
-    }
-
-    /// Writes all of it to `writer`.
-    ///
-    /// # Errors
-    ///
-    /// Those of reading, those of `writer`, and [`ErrorKind::SourceChanged`].
-    ///
-    /// # Cancellation
-    ///
-    /// Leaves `writer` with a part of the bytes, fit to be cancelled.
-    pub(crate) async fn feed(self, writer: &mut dyn ObjectWriter) -> Result<()> {
-        match self.content {
-            Content::File(file) => {
-                writer.write_owned(file.segment.clone()).await?;
-                file.check(&self.name).await
-            }
-            Content::Stream(file) => feed_stream(file, self.name, writer).await,
-        }
-    }
-
-    /// Reads all of it into memory.
-    ///
-    /// # Errors
-    ///
-    /// Those of reading, and [`ErrorKind::SourceChanged`].
-    pub(crate) async fn read_all(self) -> Result<Vec<u8>> {
-        let capacity = usize::try_from(self.size().unwrap_or(0)).unwrap_or(0);
-        let name = self.name;
-        let (stream, file) = match self.content {
-            Content::File(file) => (Arc::clone(&file.file), Some(file)),
-            Content::Stream(stream) => (Arc::new(stream), None),
-        };
-        let read = blocking(move || {
-            let mut data = Vec::with_capacity(capacity);
-            (&*stream).read_to_end(&mut data).map(|_size| data)
-        });
-        let data = read
-            .await
-            .map_err(|error| Error::from(error).with_uri(&name))?;
-        if let Some(file) = file {
-            file.check(&name).await?;
-        }
-        Ok(data)
-    }
-}
-
-/// A regular file, and what it was like when it was opened: from then on it must not change.
-/// (A writer looks as well, but only from when it is given the segment.)
-struct SourceFile {
-    file: Arc<File>,
-    segment: Segment,
-    opened: Sources,
-}
-
-impl SourceFile {
-    fn new(file: File, range: Range<u64>) -> Result<Self> {
-        let file = Arc::new(file);
-        let segment = Segment::file(Arc::clone(&file), range);
-        let mut opened = Sources::default();
-        if let Segment::File(range) = &segment {
-            opened.note(range)?;
-        }
-        Ok(Self {
-            file,
-            segment,
-            opened,
-        })
-    }
-
-    async fn check(self, name: &str) -> Result<()> {
-        let checked = spawn_blocking(move || self.opened.verify()).await;
-        let checked = checked.map_err(|error| Error::new(ErrorKind::Other, error.to_string()))?;
-        checked.map_err(|error| error.with_uri(name))
-    }
-}
-
-/// Lends pages to a thread that fills them, and writes what comes back.
-async fn feed_stream(file: File, name: String, writer: &mut dyn ObjectWriter) -> Result<()> {
-    let (lend, lent) = std_mpsc::channel();
-    let (send, mut filled) = mpsc::unbounded_channel();
-    // Not one of the runtime's threads, because it may stay in a read for good.
-    thread::Builder::new()
-        .name("read-source".into())
-        .spawn(move || fill_pages(file, &lent, &send))?;
-    let mut out = 0;
-    loop {
-        tokio::select! {
-            biased;
-            piece = filled.recv() => match piece {
-                Some(Ok(Read::Bytes(segment))) => writer.write_owned(segment).await?,
-                Some(Ok(Read::PageUsed)) => out -= 1,
-                Some(Ok(Read::End)) => return Ok(()),
-                Some(Err(error)) => return Err(Error::from(error).with_uri(name)),
-                None => return Err(Error::new(ErrorKind::Other, "the reader ended").with_uri(name)),
-            },
-            page = writer.reserve(0), if out < PAGES_LENT => {
-                out += 1;
-                // A thread that has ended has said why, which comes next.
-                let _ended = lend.send(page?);
-            }
-        }
-    }
-}
-
-/// What the reading thread tells.
-enum Read {
-    Bytes(Segment),
-    /// A page was filled to its end.
-    PageUsed,
-    End,
-}
-
-/// Fills pages until the end of `file`, or until nobody listens. What was
-/// read is handed over when its page is full, or when there is nothing more to read just now: a
-/// producer that pauses does not keep back what it has written.
-fn fill_pages(
-    mut file: File,
-    pages: &std_mpsc::Receiver<Box<dyn Page>>,
-    filled: &mpsc::UnboundedSender<io::Result<Read>>,
-) {
-    for mut page in pages {
-        while page.spare_len() > 0 {
-            let (len, read) = fill(&mut file, page.spare_mut());
-            if len > 0 && filled.send(Ok(Read::Bytes(page.split(len)))).is_err() {
-                return;
-            }
-            let end = match read {
-                Ok(Some(_more)) => continue,
-                Ok(None) => Ok(Read::End),
-                Err(error) => Err(error),
-            };
-            let _nobody_listens = filled.send(end);
-            return;
-        }
-        if filled.send(Ok(Read::PageUsed)).is_err() {
-            return;
-        }
-    }
-}
-
-/// More may come.
-struct More;
-
-/// Reads until `room` is full, nothing is there to be read just now, the end (`None`), or an
-/// error; says how much was read in any case.
-fn fill(file: &mut File, room: &mut [u8]) -> (usize, io::Result<Option<More>>) {
-    let mut len = 0;
-    while len < room.len() && (len == 0 || is_readable(file)) {
-        match file.read(&mut room[len..]) {
-            Ok(0) => return (len, Ok(None)),
-            Ok(n) => len += n,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                if let Err(error) = wait_readable(file) {
-                    return (len, Err(error));
-                }
-            }
-            Err(error) => return (len, Err(error)),
-        }
-    }
-    (len, Ok(Some(More)))
-}
-
-/// True if a read would not wait, as far as one can know.
-fn is_readable(file: &File) -> bool {
-    use rustix::event::{PollFd, PollFlags, Timespec, poll};
-
-    let now = Timespec::default();
-    poll(&mut [PollFd::new(file, PollFlags::IN)], Some(&now)) != Ok(0)
-}
-
-/// Waits for a pipe that some other program, which shares it, has made non-blocking.
-fn wait_readable(file: &File) -> io::Result<()> {
-    use rustix::event::{PollFd, PollFlags, poll};
-
-    match poll(&mut [PollFd::new(file, PollFlags::IN)], None) {
-        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// Runs `work` where it may block.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> io::Result<T> + Send + 'static,
-) -> io::Result<T> {
-    spawn_blocking(work).await.map_err(io::Error::other)?
 }
 
 #[cfg(test)]

@@ -9,8 +9,8 @@ use std::io::Read as _;
 use std::process::Stdio;
 
 use common::{
-    Folders, assert_code, assert_error, assert_uploaded, bytes, piped, run, run_with_input, s3_cli,
-    stderr, stdout,
+    Folders, assert_code, assert_error, assert_uploaded, bytes, eventually, piped, run,
+    run_with_input, s3_cli, stderr, stdout,
 };
 
 #[test]
@@ -102,9 +102,7 @@ fn a_redirected_file_is_read_from_where_it_stands() {
 #[test]
 fn a_named_pipe_becomes_an_object() {
     let folders = Folders::new();
-    let fifo = folders.sources.join("fifo");
-    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
-    rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    let fifo = folders.fifo("fifo");
     let data = bytes(1 << 20);
     let mut command = s3_cli();
     command.arg("put").arg(&fifo).arg(folders.uri(""));
@@ -135,12 +133,37 @@ fn several_sources_go_into_a_prefix() {
     let mut command = s3_cli();
     command.arg("put").args([&a, &b]).arg(folders.uri(""));
     let printed = stdout(&command.output().unwrap());
-    let lines: Vec<&str> = printed.lines().collect();
+    let mut lines: Vec<&str> = printed.lines().collect();
+    // In the order of completion.
+    lines.sort();
     assert_eq!(lines.len(), 2, "{printed}");
-    assert_uploaded(lines[0], 5);
-    assert_uploaded(lines[1], 3);
+    for (line, size, source, name) in [(lines[0], 3, &b, "b"), (lines[1], 5, &a, "a")] {
+        assert_uploaded(line, size);
+        let from_to = format!(", {} -> {}", source.display(), folders.uri(name));
+        assert!(line.ends_with(&from_to), "{line}");
+    }
     assert_eq!(folders.read("a"), b"first");
     assert_eq!(folders.read("b"), b"2nd");
+}
+
+#[test]
+fn sources_are_read_side_by_side() {
+    let folders = Folders::new();
+    let (first, second) = (folders.fifo("first"), folders.fifo("second"));
+    let mut command = s3_cli();
+    command
+        .arg("put")
+        .args([&first, &second])
+        .arg(folders.uri(""));
+    let child = piped(&mut command);
+    // To open a pipe waits for its reader, so this ends only if nobody waits for the first.
+    std::fs::write(&second, b"2").unwrap();
+    eventually("the second object is there", || {
+        folders.names() == ["second"]
+    });
+    std::fs::write(&first, b"1").unwrap();
+    assert_code(&child.wait_with_output().unwrap(), 0);
+    assert_eq!(folders.names(), ["first", "second"]);
 }
 
 #[test]

@@ -6,38 +6,16 @@
 mod common;
 
 use std::io::Write as _;
-use std::process::{Child, Command};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
-use common::{Folders, assert_code, assert_error, bytes, piped, run_with_input, s3_cli, stdout};
-use rustix::process::{Pid, Signal, kill_process};
+use common::server::{cli, server};
+use common::{
+    Folders, assert_code, assert_error, bytes, eventually, piped, run_with_input, send, stdout,
+};
+use rustix::process::Signal;
 use testkit::server::TestServer;
 
 const MIB: usize = 1 << 20;
-
-fn server() -> TestServer {
-    let server = TestServer::builder().bucket("test");
-    server.start_on_threads(1).unwrap()
-}
-
-/// `s3-cli` with what it takes to reach `server`.
-fn cli(server: &TestServer) -> Command {
-    let mut command = s3_cli();
-    command
-        .env("AWS_ENDPOINT_URL", server.endpoint())
-        .env("AWS_ACCESS_KEY_ID", server.access_key())
-        .env("AWS_SECRET_ACCESS_KEY", server.secret_key())
-        .env("AWS_REGION", server.region());
-    command
-}
-
-fn eventually(what: &str, mut check: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !check() {
-        assert!(start.elapsed() < Duration::from_secs(30), "never: {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
 
 #[test]
 fn files_and_pipes_arrive_whole() {
@@ -123,11 +101,6 @@ fn a_pausing_pipe_keeps_no_full_part_back() {
     drop(stdin);
     assert_code(&child.wait_with_output().unwrap(), 0);
     assert_eq!(server.object("key").unwrap().size, 5 * MIB as u64 + 1);
-}
-
-fn send(child: &Child, signal: Signal) {
-    let pid = Pid::from_raw(child.id().try_into().unwrap()).unwrap();
-    kill_process(pid, signal).unwrap();
 }
 
 /// Stops an upload over an old object in the middle.

@@ -9,13 +9,8 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ExitStatus};
 use std::time::{Duration, Instant};
 
-use common::{Folders, bytes, piped, s3_cli};
-use rustix::process::{Pid, Signal, kill_process};
-
-fn send(child: &Child, signal: Signal) {
-    let pid = Pid::from_raw(child.id().try_into().unwrap()).unwrap();
-    kill_process(pid, signal).unwrap();
-}
+use common::{Folders, bytes, eventually, piped, s3_cli, send};
+use rustix::process::Signal;
 
 /// Waits, but not for ever.
 fn wait(child: &mut Child) -> ExitStatus {
@@ -94,4 +89,24 @@ fn what_the_signal_does_is_said() {
     errors.read_line(&mut line).unwrap();
     assert!(line.starts_with("interrupted"), "{line}");
     assert_eq!(wait(&mut child).code(), Some(130));
+}
+
+/// Some objects are stored, some are on their way, and some not begun.
+#[test]
+fn of_many_objects_those_that_are_stored_stay_and_of_the_others_there_is_nothing() {
+    let folders = Folders::new();
+    let stored = folders.source("stored", b"stored");
+    let (slow, waiting) = (folders.fifo("slow"), folders.fifo("waiting"));
+    let mut command = s3_cli();
+    command.arg("put").args([&stored, &slow, &waiting]);
+    let mut child = piped(command.arg(folders.uri("")));
+    let mut pipe = std::fs::OpenOptions::new().write(true).open(&slow).unwrap();
+    // More than the pipe and two pages hold: when this returns, the writer has some of it.
+    pipe.write_all(&bytes(6 << 20)).unwrap();
+    eventually("one is stored", || folders.object("stored").exists());
+    assert!(folders.names().len() > 1, "one is on its way");
+    send(&child, Signal::INT);
+    assert_eq!(wait(&mut child).code(), Some(130));
+    assert_eq!(folders.names(), ["stored"]);
+    assert_eq!(folders.read("stored"), b"stored");
 }

@@ -1,46 +1,80 @@
 //! `put`: from sources to objects.
 
 use std::env;
-use std::time::Instant;
 
-use tracing::Instrument as _;
-use writer_core::{IfExists, ObjectMetadata, ObjectStore, ObjectWriter, Result, WriterOptions};
+use writer_core::{IfExists, Result, WriterOptions};
+use writer_tokio::MemoryBudget;
 
 use super::Context;
 use crate::args::{PutArgs, TuningArgs};
+use crate::batch::{self, How, Outcome};
 use crate::exit;
-use crate::jobs::{self, Job};
-use crate::signals::Signals;
-use crate::source::Input;
+use crate::plan::Plan;
+use crate::tally::{Tally, grouped};
 
 pub(super) async fn run(context: &Context, args: PutArgs) -> anyhow::Result<()> {
     let options = options(&args)?;
-    let jobs = jobs::plan(&args.paths)?;
-    for job in &jobs {
-        context.signals.guard(check(job)).await?;
+    let (recursive, buffered, keep_going) =
+        (args.folders.recursive, args.buffered, args.keep_going);
+    let memory = args.tuning.memory;
+    let signals = &context.signals;
+    let plan = signals.guard(plan(args, context.quiet)).await?;
+    let total = plan.len();
+    let how = How {
+        store: signals
+            .guard(context.stores.get(plan.destination()))
+            .await?,
+        memory: memory.map_or_else(store_memory, Ok)?,
+        named: recursive || total > 1,
+        options,
+        buffered,
+        keep_going,
+    };
+    let jobs = plan.into_jobs();
+    let failures = Tally::new(context.quiet);
+    let outcome = batch::write(how, jobs, total, &context.printer, signals, failures).await;
+    if recursive && !context.quiet {
+        exit::notice(&summary(&outcome));
     }
-    for job in jobs {
-        let store = context.signals.guard(context.stores.get(&job.uri)).await?;
-        let put = Put {
-            signals: &context.signals,
-            store: &*store,
-            options: options.clone(),
-            buffered: args.buffered,
-        };
-        let span = tracing::info_span!("put", source = %job.source, uri = %job.uri);
-        let receipt = put.run(&job).instrument(span).await?;
-        // The objects matter, not who reads of them.
-        let _nobody_reads = context.printer.uploaded(&receipt).await?;
-    }
-    Ok(())
+    conclude(outcome, total as u64)
 }
 
-/// What can be known to be wrong before any object is written.
-async fn check(job: &Job) -> anyhow::Result<()> {
-    job.source.check().await?;
-    let uri = job.uri.clone();
-    tokio::task::spawn_blocking(move || jobs::refuse_folder(&uri)).await??;
-    Ok(())
+/// Everything that can be known to be wrong before any object is written.
+async fn plan(args: PutArgs, quiet: bool) -> anyhow::Result<Plan> {
+    let make = move || Plan::make(&args.paths, &args.folders, Tally::new(quiet));
+    tokio::task::spawn_blocking(make).await?
+}
+
+/// The memory of a store, in bytes, unless the command line says it.
+fn store_memory() -> Result<u64> {
+    MemoryBudget::from_env().map(|budget| budget.capacity())
+}
+
+fn summary(outcome: &Outcome) -> String {
+    let counted = |number, what| match number {
+        1 => format!("1 {what}"),
+        number => format!("{} {what}s", grouped(number)),
+    };
+    let (objects, bytes) = (outcome.stored, outcome.bytes);
+    format!("{}, {}", counted(objects, "object"), counted(bytes, "byte"))
+}
+
+fn conclude(outcome: Outcome, total: u64) -> anyhow::Result<()> {
+    if let Some(error) = outcome.ended_by {
+        return Err(error);
+    }
+    let failed = outcome.failures.count();
+    let mut text = String::new();
+    // Of a single object, its own error has said all.
+    if total > 1 {
+        text = format!("{} of {} objects failed", grouped(failed), grouped(total));
+    }
+    let left = total - failed - outcome.stored;
+    if left > 0 {
+        let left = grouped(left);
+        text += &format!("; {left} were not begun, as they are with --keep-going");
+    }
+    outcome.failures.into_result(text)
 }
 
 /// The environment's options, changed by those of the command line.
@@ -77,70 +111,5 @@ fn overrides(tuning: &TuningArgs, variable: &str) -> bool {
         WriterOptions::INFLIGHT_VAR => tuning.max_concurrency.is_some(),
         WriterOptions::BUFFER_CAPACITY_VAR => tuning.buffer_capacity.is_some(),
         _ => false,
-    }
-}
-
-/// How each object is written.
-struct Put<'a> {
-    signals: &'a Signals,
-    store: &'a dyn ObjectStore,
-    options: WriterOptions,
-    buffered: bool,
-}
-
-impl Put<'_> {
-    async fn run(mut self, job: &Job) -> anyhow::Result<ObjectMetadata> {
-        let start = Instant::now();
-        let input = self.signals.guard(job.source.open()).await?;
-        let receipt = if self.buffered {
-            let data = self.signals.guard(input.read_all()).await?;
-            self.expect(Some(data.len() as u64));
-            self.write(&job.uri, Bytes::Memory(data)).await?
-        } else {
-            self.expect(input.size());
-            self.write(&job.uri, Bytes::Input(input)).await?
-        };
-        let seconds = start.elapsed().as_secs_f64();
-        tracing::info!(
-            bytes = receipt.size,
-            parts = receipt.parts,
-            seconds,
-            "uploaded"
-        );
-        Ok(receipt)
-    }
-
-    /// What is known of the size; what the user says of it comes first, and must be true.
-    fn expect(&mut self, size: Option<u64>) {
-        self.options.expected_size = self.options.expected_size.or(size);
-    }
-
-    async fn write(self, uri: &str, bytes: Bytes) -> anyhow::Result<ObjectMetadata> {
-        let create = self.store.create_writer(uri, Some(self.options));
-        let mut writer = self.signals.guard(create).await?;
-        match self.signals.guard(bytes.feed(&mut *writer)).await {
-            // Dropped by a signal, it cleans up, and closing the store waits for that.
-            Ok(()) => self.signals.guard(writer.finish()).await,
-            Err(error) => {
-                if let Err(left) = writer.cancel().await {
-                    exit::warn(&left.to_string());
-                }
-                Err(error)
-            }
-        }
-    }
-}
-
-enum Bytes {
-    Input(Input),
-    Memory(Vec<u8>),
-}
-
-impl Bytes {
-    async fn feed(self, writer: &mut dyn ObjectWriter) -> Result<()> {
-        match self {
-            Self::Input(input) => input.feed(writer).await,
-            Self::Memory(data) => writer.write_owned(data.into()).await,
-        }
     }
 }

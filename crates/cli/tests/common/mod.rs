@@ -3,11 +3,16 @@
 // Each test file uses its share, and the lint looks for tests only within `#[test]`.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
+pub mod server;
+
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 /// `s3-cli` in an environment of its own: nothing that the user has set for it is seen.
@@ -53,6 +58,20 @@ pub fn piped(command: &mut Command) -> Child {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap()
+}
+
+pub fn send(child: &Child, signal: Signal) {
+    let pid = Pid::from_raw(child.id().try_into().unwrap()).unwrap();
+    kill_process(pid, signal).unwrap();
+}
+
+#[track_caller]
+pub fn eventually(what: &str, mut check: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !check() {
+        assert!(start.elapsed() < Duration::from_secs(30), "never: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// What a successful run printed.
@@ -113,10 +132,20 @@ impl Folders {
         }
     }
 
-    /// A source with `content`.
+    /// A source with `content`; the folders in its name are made.
     pub fn source(&self, name: impl AsRef<OsStr>, content: &[u8]) -> PathBuf {
         let path = self.sources.join(Path::new(name.as_ref()));
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, content).unwrap();
+        path
+    }
+
+    /// A named pipe among the sources.
+    pub fn fifo(&self, name: &str) -> PathBuf {
+        use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+        let path = self.sources.join(name);
+        mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
         path
     }
 
@@ -130,6 +159,24 @@ impl Folders {
 
     pub fn read(&self, name: &str) -> Vec<u8> {
         std::fs::read(self.object(name)).unwrap()
+    }
+
+    /// Every object at any depth, with its content.
+    pub fn all(&self) -> BTreeMap<String, Vec<u8>> {
+        let mut all = BTreeMap::new();
+        let mut folders = vec![self.objects.clone()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                    continue;
+                }
+                let name = path.strip_prefix(&self.objects).unwrap().to_str().unwrap();
+                all.insert(name.to_owned(), std::fs::read(&path).unwrap());
+            }
+        }
+        all
     }
 
     /// The names of everything in the folder of objects.

@@ -1,0 +1,216 @@
+//! All that is to be written, known and found to be possible before anything is sent.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::ffi::OsString;
+use std::path::Path;
+
+use writer_core::{Error, ErrorKind, Result, split_scheme};
+
+use crate::args::FolderArgs;
+use crate::folder::{Folder, Rules};
+use crate::jobs::{self, Job};
+use crate::source::Source;
+use crate::tally::{Tally, grouped};
+
+/// The objects to write, from files that were named and from files that were found in folders.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    destination: String,
+    jobs: Vec<Job>,
+    folders: Vec<Folder>,
+}
+
+impl Plan {
+    /// The plan that `arguments` and `folders` ask for. It reads folders, so it takes its time;
+    /// what is wrong with names is printed as it is found.
+    ///
+    /// # Errors
+    ///
+    /// If the arguments contradict each other, a source is not there, or a name can't be that of
+    /// an object.
+    pub(crate) fn make(
+        arguments: &[OsString],
+        folders: &FolderArgs,
+        mut tally: Tally,
+    ) -> anyhow::Result<Self> {
+        let request = jobs::parse(arguments, folders.recursive)?;
+        for job in &request.jobs {
+            job.source.check()?;
+            jobs::refuse_folder(&job.uri)?;
+        }
+        let rules = Rules::new(folders, &request.destination)?;
+        let walks = request.folders.into_iter();
+        let folders = walks.map(|root| Folder::walk(root, &rules, &mut tally));
+        let plan = Self {
+            folders: folders.collect::<Result<_>>()?,
+            jobs: request.jobs,
+            destination: request.destination,
+        };
+        plan.refuse_collisions(&mut tally);
+        let text = format!(
+            "nothing was sent, because of {} that can't be objects or be looked at",
+            match tally.count() {
+                1 => "one file or folder".to_owned(),
+                count => format!("{} files or folders", grouped(count)),
+            }
+        );
+        tally.into_result(text)?;
+        Ok(plan)
+    }
+
+    /// What the URIs of all objects begin with.
+    pub(crate) fn destination(&self) -> &str {
+        &self.destination
+    }
+
+    /// How many objects there are.
+    pub(crate) fn len(&self) -> usize {
+        let found = self.folders.iter().map(|folder| folder.files.len());
+        self.jobs.len() + found.sum::<usize>()
+    }
+
+    /// The objects, in no order that matters.
+    pub(crate) fn into_jobs(self) -> impl Iterator<Item = Job> + Send {
+        let destination = self.destination;
+        let found = self.folders.into_iter().flat_map(move |folder| {
+            let (root, destination) = (folder.root, destination.clone());
+            folder.files.into_iter().map(move |file| Job {
+                source: Source::Found(root.join(&*file)),
+                uri: format!("{destination}{file}"),
+            })
+        });
+        self.jobs.into_iter().chain(found)
+    }
+
+    /// Complains of objects that have two sources and, where names are paths, of those that would
+    /// have to be folders as well.
+    fn refuse_collisions(&self, tally: &mut Tally) {
+        // Files of one folder have names of their own.
+        if self.jobs.len() + self.folders.len() < 2 {
+            return;
+        }
+        let mut sources: HashMap<&str, Origin<'_>> = HashMap::new();
+        for (name, origin) in self.origins() {
+            match sources.entry(name) {
+                Entry::Vacant(entry) => {
+                    entry.insert(origin);
+                }
+                Entry::Occupied(other) => {
+                    let (one, other) = (other.get().path(name), origin.path(name));
+                    let text = format!("two sources would become this one object: {one}, {other}");
+                    tally.add(&self.error(name, text).into());
+                }
+            }
+        }
+        let scheme = split_scheme(&self.destination).map(|(scheme, _)| scheme);
+        if scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("s3")) {
+            return;
+        }
+        for (name, origin) in self.origins() {
+            let ends = name.match_indices('/').map(|(end, _)| end);
+            let mut above = ends.map(|end| &name[..end]);
+            if let Some(file) = above.find(|above| sources.contains_key(above)) {
+                let path = origin.path(name);
+                let text = format!("would be a file, and a folder because of {path}");
+                tally.add(&self.error(file, text).into());
+            }
+        }
+    }
+
+    /// The names of all objects, as far as they differ, and where they come from.
+    fn origins(&self) -> impl Iterator<Item = (&str, Origin<'_>)> {
+        let start = self.destination.len();
+        let named = self.jobs.iter();
+        let named = named.map(move |job| (&job.uri[start..], Origin::Named(&job.source)));
+        let found = self.folders.iter().flat_map(|folder| {
+            let files = folder.files.iter();
+            files.map(|file| (&**file, Origin::Folder(&folder.root)))
+        });
+        named.chain(found)
+    }
+
+    fn error(&self, name: &str, text: String) -> Error {
+        let uri = format!("{}{name}", self.destination);
+        Error::new(ErrorKind::InvalidInput, text).with_uri(uri)
+    }
+}
+
+/// Where an object comes from.
+#[derive(Clone, Copy)]
+enum Origin<'a> {
+    Named(&'a Source),
+    Folder(&'a Path),
+}
+
+impl Origin<'_> {
+    fn path(self, name: &str) -> String {
+        match self {
+            Self::Named(source) => source.to_string(),
+            Self::Folder(root) => root.join(name).display().to_string(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(destination: &str, jobs: &[&str], folders: &[&[&str]]) -> Plan {
+        let job = |name: &&str| Job {
+            source: Source::Path(name.into()),
+            uri: format!("{destination}{name}"),
+        };
+        let folder = |(index, files): (usize, &&[&str])| Folder {
+            root: format!("/{index}").into(),
+            files: files.iter().map(|file| Box::from(*file)).collect(),
+        };
+        Plan {
+            destination: destination.into(),
+            jobs: jobs.iter().map(job).collect(),
+            folders: folders.iter().enumerate().map(folder).collect(),
+        }
+    }
+
+    fn collisions(plan: &Plan) -> u64 {
+        let mut tally = Tally::new(true);
+        plan.refuse_collisions(&mut tally);
+        tally.count()
+    }
+
+    #[test]
+    fn every_file_is_a_job() {
+        let plan = plan("s3://b/p/", &["x"], &[&["a", "d/b"], &["c"]]);
+        assert_eq!(plan.len(), 4);
+        let jobs: Vec<(String, String)> = plan
+            .into_jobs()
+            .map(|job| (job.source.to_string(), job.uri))
+            .collect();
+        let jobs: Vec<(&str, &str)> = jobs.iter().map(|(a, b)| (&**a, &**b)).collect();
+        assert_eq!(
+            jobs,
+            [
+                ("x", "s3://b/p/x"),
+                ("/0/a", "s3://b/p/a"),
+                ("/0/d/b", "s3://b/p/d/b"),
+                ("/1/c", "s3://b/p/c"),
+            ]
+        );
+    }
+
+    #[test]
+    fn two_sources_of_one_object_collide() {
+        let s3 = "s3://b/p/";
+        assert_eq!(collisions(&plan(s3, &["a", "b"], &[&["c"], &["d/a"]])), 0);
+        assert_eq!(collisions(&plan(s3, &["a", "a"], &[])), 1);
+        assert_eq!(collisions(&plan(s3, &["a"], &[&["a", "b"], &["b"]])), 2);
+    }
+
+    #[test]
+    fn a_path_is_not_both_a_file_and_a_folder() {
+        for (destination, expected) in [("s3://b/p/", 0), ("file:///d/", 1), ("d/", 1)] {
+            let plan = plan(destination, &[], &[&["a/b"], &["a/b/c/d", "a/bc"]]);
+            assert_eq!(collisions(&plan), expected, "{destination}");
+        }
+    }
+}
