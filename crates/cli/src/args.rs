@@ -65,6 +65,9 @@ pub(crate) struct S3Args {
     /// The profile of the AWS configuration to use [env: AWS_PROFILE]
     #[arg(long, global = true, value_name = "NAME")]
     pub(crate) profile: Option<String>,
+    /// A file of certificates in PEM to trust instead of the system's [env: AWS_CA_BUNDLE]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) ca_bundle: Option<std::path::PathBuf>,
     /// Put the bucket into the path of requests, not into the host name
     #[arg(long, global = true)]
     pub(crate) path_style: bool,

@@ -8,6 +8,7 @@ mod folder;
 mod input;
 mod jobs;
 mod logging;
+mod pipe;
 mod plan;
 mod printer;
 mod signals;

@@ -132,7 +132,8 @@ async fn open_s3(_settings: &Settings) -> Result<Arc<dyn ObjectStore>> {
 #[cfg(feature = "s3")]
 fn s3_config(settings: &Settings) -> backend_s3::S3Config {
     let args = &settings.s3;
-    let mut config = backend_s3::S3Config::default();
+    // The command line keeps to its own limit, which is of parts of all objects together.
+    let mut config = backend_s3::S3Config::default().with_max_in_flight(usize::MAX);
     if let Some(url) = &args.endpoint_url {
         config = config.with_endpoint_url(url);
     }
@@ -141,6 +142,9 @@ fn s3_config(settings: &Settings) -> backend_s3::S3Config {
     }
     if let Some(profile) = &args.profile {
         config = config.with_profile(profile);
+    }
+    if let Some(path) = &args.ca_bundle {
+        config = config.with_ca_bundle(path);
     }
     if args.path_style {
         config = config.with_path_style(true);

@@ -1,22 +1,20 @@
-//! Bytes that come as they come (a pipe, a terminal, a device): read by a thread of its own, into
-//! memory that the writer lends.
+//! Bytes that come as they come (a pipe, a terminal, a device), read into memory that the writer
+//! lends: by a thread of its own, where they can't be read without one.
 
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::sync::mpsc as std_mpsc;
+use std::sync::{Arc, mpsc as std_mpsc};
 use std::thread;
 
 use tokio::sync::mpsc;
 use writer_core::{Error, ErrorKind, ObjectWriter, Page, Result, Segment};
 
+use crate::pipe::feed_pipe;
+
 /// Pages that the reading thread has at once: one is filled while another is handed over.
-///
-/// A larger pipe (`F_SETPIPE_SZ`) is not asked for: at 1 MiB it saved context switches, and no
-/// time beyond the noise, with writers of 8 KiB to 1 MiB at a time.
 const PAGES_LENT: usize = 2;
 
-/// Writes all of `file`, which errors call `name`: lends pages to a thread that fills them, and
-/// writes what comes back.
+/// Writes all of `file`, which errors call `name`.
 ///
 /// # Errors
 ///
@@ -30,12 +28,34 @@ pub(crate) async fn feed_stream(
     name: String,
     writer: &mut dyn ObjectWriter,
 ) -> Result<()> {
+    let file = Arc::new(file);
+    match feed_pipe(&file, writer).await {
+        Ok(true) => Ok(()),
+        Ok(false) => feed_by_thread(file, name, writer).await,
+        Err(error) => Err(named(error, &name)),
+    }
+}
+
+/// An error of reading has no name yet.
+fn named(error: Error, name: &str) -> Error {
+    match error.uri() {
+        Some(_) => error,
+        None => error.with_uri(name),
+    }
+}
+
+/// Lends pages to a thread that fills them, and writes what comes back.
+async fn feed_by_thread(
+    file: Arc<File>,
+    name: String,
+    writer: &mut dyn ObjectWriter,
+) -> Result<()> {
     let (lend, lent) = std_mpsc::channel();
     let (send, mut filled) = mpsc::unbounded_channel();
     // Not one of the runtime's threads, because it may stay in a read for good.
     thread::Builder::new()
         .name("read-source".into())
-        .spawn(move || fill_pages(file, &lent, &send))?;
+        .spawn(move || fill_pages(&file, &lent, &send))?;
     let mut out = 0;
     loop {
         tokio::select! {
@@ -68,13 +88,13 @@ enum Read {
 /// read is handed over when its page is full, or when there is nothing more to read just now: a
 /// producer that pauses does not keep back what it has written.
 fn fill_pages(
-    mut file: File,
+    file: &File,
     pages: &std_mpsc::Receiver<Box<dyn Page>>,
     filled: &mpsc::UnboundedSender<io::Result<Read>>,
 ) {
     for mut page in pages {
         while page.spare_len() > 0 {
-            let (len, read) = fill(&mut file, page.spare_mut());
+            let (len, read) = fill(file, page.spare_mut());
             if len > 0 && filled.send(Ok(Read::Bytes(page.split(len)))).is_err() {
                 return;
             }
@@ -97,7 +117,7 @@ struct More;
 
 /// Reads until `room` is full, nothing is there to be read just now, the end (`None`), or an
 /// error; says how much was read in any case.
-fn fill(file: &mut File, room: &mut [u8]) -> (usize, io::Result<Option<More>>) {
+fn fill(mut file: &File, room: &mut [u8]) -> (usize, io::Result<Option<More>>) {
     let mut len = 0;
     while len < room.len() && (len == 0 || is_readable(file)) {
         match file.read(&mut room[len..]) {
