@@ -60,7 +60,7 @@ impl Printer {
         let is_full = {
             let mut receipts = self.receipts();
             // Writing to a string can't fail.
-            let _ = write_receipt(&mut *receipts, receipt, source);
+            let _ = write_receipt(&mut receipts, receipt, source);
             receipts.len() >= FULL
         };
         match is_full {
