@@ -50,6 +50,7 @@ def pipe_words(bench, environment):
     return {
         "floor": floor,
         "floor, pipe of 1 MiB": [*floor, "--pipe-size", "1MiB"],
+        "floor, parts of 8 MiB": [*floor, "--pipe-size", "1MiB", "--buffer", PART_SIZE, "--gather"],
         "s3-cli": ours(bench, "-", "--payload-signing", "never"),
         **peers(bench, "-"),
     }

@@ -13,6 +13,7 @@ use tokio::runtime::Runtime;
 use writer_core::{ObjectStore, WriterOptions};
 
 const OBJECT: usize = 128 * MIB;
+const LARGE: usize = 512 * MIB;
 const URI: &str = "s3://bench/object";
 
 fn config(server: &TestServer) -> S3Config {
@@ -71,15 +72,15 @@ fn streaming(c: &mut Criterion) {
         .bandwidth(200 << 20)
         .start_on_threads(1)
         .unwrap();
-    let config = config(&server).with_payload_signing(PayloadSigning::Never);
-    let store = runtime.block_on(S3ObjectStore::connect(config)).unwrap();
+    let store = unsigned(&runtime, &server);
     let producer = Producer {
-        data: random(OBJECT),
+        data: random(LARGE),
         pace: Duration::from_millis(5),
     };
 
     let mut group = c.benchmark_group("streaming");
-    group.throughput(Throughput::Bytes(OBJECT as u64));
+    group.sample_size(10);
+    group.throughput(Throughput::Bytes(LARGE as u64));
     group.bench_function("streamed", |b| {
         b.to_async(&runtime)
             .iter(|| async { producer.stream(&store, URI, WriterOptions::default()).await });
@@ -89,6 +90,47 @@ fn streaming(c: &mut Criterion) {
             .iter(|| async { producer.buffer(&store, URI, WriterOptions::default()).await });
     });
     group.finish();
+}
+
+/// The same producer and a service like S3: 25 ms away, 80 MB/s for each connection. Beside the
+/// parts that leave as they fill, one PutObject of all of it.
+fn streaming_like_s3(c: &mut Criterion) {
+    let runtime = Runtime::new().unwrap();
+    let server = TestServer::builder()
+        .bucket("bench")
+        .discard(true)
+        .hashing(false)
+        .keep_log(false)
+        .latency(Duration::from_millis(25))
+        .connection_bandwidth(80_000_000)
+        .start_on_threads(1)
+        .unwrap();
+    let store = unsigned(&runtime, &server);
+    let producer = Producer {
+        data: random(OBJECT),
+        pace: Duration::from_millis(5),
+    };
+    let one_part = WriterOptions::default().with_part_size(OBJECT as u64);
+
+    let mut group = c.benchmark_group("streaming-like-s3");
+    group.sample_size(10);
+    group.throughput(Throughput::Bytes(OBJECT as u64));
+    group.bench_function("streamed", |b| {
+        b.to_async(&runtime)
+            .iter(|| async { producer.stream(&store, URI, WriterOptions::default()).await });
+    });
+    group.bench_function("one-put", |b| {
+        b.to_async(&runtime)
+            .iter(|| async { producer.buffer(&store, URI, one_part.clone()).await });
+    });
+    group.finish();
+}
+
+fn unsigned(runtime: &Runtime, server: &TestServer) -> S3ObjectStore {
+    let config = config(server)
+        .with_payload_signing(PayloadSigning::Never)
+        .with_memory(2 * LARGE as u64);
+    runtime.block_on(S3ObjectStore::connect(config)).unwrap()
 }
 
 /// From the first byte that a producer writes to the first byte of a body that the server sees.
@@ -141,6 +183,6 @@ fn first_byte(c: &mut Criterion) {
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(10).measurement_time(Duration::from_secs(6));
-    targets = s3, streaming, first_byte
+    targets = s3, streaming, streaming_like_s3, first_byte
 }
 criterion_main!(benches);

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use bytes::Bytes;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use writer_core::{ObjectMetadata, ObjectStore, Segment, WriterOptions};
 
 /// One mebibyte, in bytes.
@@ -112,6 +113,14 @@ pub struct Producer {
 }
 
 impl Producer {
+    /// Ticks when a piece is made: at a pace, whatever a single wait takes.
+    fn clock(&self) -> Interval {
+        let first = Instant::now() + self.pace;
+        let mut clock = interval_at(first, self.pace);
+        clock.set_missed_tick_behavior(MissedTickBehavior::Burst);
+        clock
+    }
+
     fn pieces(&self) -> impl Iterator<Item = Bytes> + use<> {
         let mut rest = self.data.clone();
         std::iter::from_fn(move || {
@@ -132,8 +141,9 @@ impl Producer {
         options: WriterOptions,
     ) -> Result<ObjectMetadata> {
         let mut writer = store.create_writer(uri, Some(options)).await?;
+        let mut clock = self.clock();
         for piece in self.pieces() {
-            tokio::time::sleep(self.pace).await;
+            clock.tick().await;
             writer.write_owned(piece.into()).await?;
         }
         Ok(writer.finish().await?)
@@ -151,8 +161,9 @@ impl Producer {
         options: WriterOptions,
     ) -> Result<ObjectMetadata> {
         let mut buffer = Vec::with_capacity(self.data.len());
+        let mut clock = self.clock();
         for piece in self.pieces() {
-            tokio::time::sleep(self.pace).await;
+            clock.tick().await;
             buffer.extend_from_slice(&piece);
         }
         let options = options.with_expected_size(buffer.len() as u64);

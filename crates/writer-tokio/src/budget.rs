@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 use writer_core::{Error, ErrorKind, Page, Part, Result, number_from_env};
 
-use crate::page::BudgetPage;
+use crate::page::{BudgetPage, allocate};
 use crate::pool::{Feeder, Pool, Request};
 
 /// Size in bytes of a page: the unit in which memory is admitted, filled and reused.
@@ -298,7 +298,7 @@ impl Account {
         let pooled = (size == PAGE_SIZE)
             .then(|| self.pool.lock().free.pop())
             .flatten();
-        let memory = pooled.unwrap_or_else(|| vec![0; size].into_boxed_slice());
+        let memory = pooled.unwrap_or_else(|| allocate(size));
         Box::new(BudgetPage::new(memory, Arc::clone(&self.pool)))
     }
 

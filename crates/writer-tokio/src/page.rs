@@ -2,15 +2,28 @@
 
 #![allow(unsafe_code)]
 
+use std::alloc::{Layout, handle_alloc_error};
 use std::fmt;
-use std::ptr::{self, NonNull};
+use std::ptr::NonNull;
 use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use memmap2::MmapMut;
 use writer_core::{Page, Segment};
 
 use crate::pool::Pool;
+
+/// `size` bytes of zeros, for pages.
+///
+/// From the kernel: for a page of 256 KiB, `malloc` asks it for 4 KiB more to keep a header in, 8 MiB
+/// for a budget of 512.
+pub(crate) fn allocate(size: usize) -> MmapMut {
+    MmapMut::map_anon(size).unwrap_or_else(|_out_of_memory| {
+        // Sizes are far below `isize::MAX`, what fits no address space can't be charged.
+        handle_alloc_error(Layout::array::<u8>(size).unwrap_or(Layout::new::<u8>()))
+    })
+}
 
 /// Memory of a budget, lent to one producer.
 pub(crate) struct BudgetPage {
@@ -19,14 +32,12 @@ pub(crate) struct BudgetPage {
 
 impl BudgetPage {
     /// A page over `memory`; both go back to `pool` with the last segment that shares them.
-    pub(crate) fn new(memory: Box<[u8]>, pool: Arc<Pool>) -> Self {
-        let len = memory.len();
-        // The pointer of a box is never null.
-        let start = NonNull::from(Box::leak(memory)).cast();
+    pub(crate) fn new(mut memory: MmapMut, pool: Arc<Pool>) -> Self {
         Self {
             frame: Arc::new(Frame {
-                start,
-                len,
+                start: NonNull::from(&mut memory[..]).cast(),
+                len: memory.len(),
+                memory: Some(memory),
                 filled: AtomicUsize::new(0),
                 pool,
             }),
@@ -77,9 +88,10 @@ impl fmt::Debug for BudgetPage {
 
 /// The memory of a page, owned together by the page and the segments cut from it.
 struct Frame {
-    /// Start of a leaked `Box<[u8]>` of `len` bytes.
+    /// Start of `memory`, which has `len` bytes, and is reached through this pointer only.
     start: NonNull<u8>,
     len: usize,
+    memory: Option<MmapMut>,
     /// Bytes below are frozen and may be read by anyone; bytes from here on belong to the page.
     filled: AtomicUsize,
     pool: Arc<Pool>,
@@ -102,11 +114,9 @@ impl AsRef<[u8]> for Frame {
 
 impl Drop for Frame {
     fn drop(&mut self) {
-        let memory = ptr::slice_from_raw_parts_mut(self.start.as_ptr(), self.len);
-        // SAFETY: `start` and `len` are those of the box that `BudgetPage::new` leaked, and the
-        // frame, being dropped, is the last that knows them.
-        let memory = unsafe { Box::from_raw(memory) };
-        self.pool.release_page(memory);
+        if let Some(memory) = self.memory.take() {
+            self.pool.release_page(memory);
+        }
     }
 }
 
@@ -124,7 +134,7 @@ mod tests {
     #[test]
     fn what_was_split_stays_while_the_rest_is_filled() {
         let pool = Pool::new(1 << 20);
-        let mut page = BudgetPage::new(vec![0; 8].into_boxed_slice(), pool);
+        let mut page = BudgetPage::new(allocate(8), pool);
         page.spare_mut()[..3].copy_from_slice(b"abc");
         let head = page.split(3);
         assert_eq!(page.spare_len(), 5);
@@ -138,7 +148,7 @@ mod tests {
     #[test]
     fn a_reader_on_another_thread_sees_what_was_split() {
         let pool = Pool::new(1 << 20);
-        let mut page = BudgetPage::new(vec![0; 4_096].into_boxed_slice(), pool);
+        let mut page = BudgetPage::new(allocate(4_096), pool);
         let (send, receive) = std::sync::mpsc::channel::<(u8, Segment)>();
         let reader = std::thread::spawn(move || {
             for (value, segment) in receive {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 
+use memmap2::MmapMut;
 use tokio::sync::oneshot;
 use tokio::task;
 
@@ -27,7 +28,7 @@ pub(crate) struct State {
     pub(crate) used: u64,
     pub(crate) peak: u64,
     /// Pages that came back, the warmest last.
-    pub(crate) free: Vec<Box<[u8]>>,
+    pub(crate) free: Vec<MmapMut>,
     /// Parts in flight that hold memory, which comes back without any producer's doing.
     pub(crate) in_flight: usize,
     /// What the open part of each writer needs, and the most that any does: this much is kept
@@ -111,7 +112,7 @@ impl Pool {
     }
 
     /// Takes back the memory of a page.
-    pub(crate) fn release_page(&self, memory: Box<[u8]>) {
+    pub(crate) fn release_page(&self, memory: MmapMut) {
         let mut state = self.lock();
         // Pages in unit tests come from nowhere and were never charged.
         state.used = state.used.saturating_sub(memory.len() as u64);

@@ -58,6 +58,9 @@ struct PipeArgs {
     /// Enlarge the pipe to this: F_SETPIPE_SZ
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pipe_size: Option<u64>,
+    /// Fill the whole buffer before any of it is sent: as for parts, whose length must be known
+    #[arg(long)]
+    gather: bool,
     #[command(flatten)]
     common: Common,
 }
@@ -101,7 +104,7 @@ fn put_pipe(args: &PipeArgs) -> Result<(u64, u64)> {
         rustix::pipe::fcntl_setpipe_size(&stdin, usize::try_from(size)?).context("--pipe-size")?;
     }
     let mut upload = args.common.upload(&args.url, args.length)?;
-    let crc = upload.stream(&mut PipeSource::new(&stdin))?;
+    let crc = upload.stream(&mut PipeSource::new(&stdin, args.gather))?;
     Ok((args.length, crc))
 }
 

@@ -34,17 +34,26 @@ impl Source for FileSource<'_> {
 /// A pipe, by `read`.
 pub(crate) struct PipeSource<'a, Fd> {
     pipe: &'a Fd,
+    /// Reads until the buffer is full, or the pipe ends.
+    gather: bool,
 }
 
 impl<'a, Fd: AsFd> PipeSource<'a, Fd> {
-    pub(crate) fn new(pipe: &'a Fd) -> Self {
-        Self { pipe }
+    pub(crate) fn new(pipe: &'a Fd, gather: bool) -> Self {
+        Self { pipe, gather }
     }
 }
 
 impl<Fd: AsFd> Source for PipeSource<'_, Fd> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = rustix::io::retry_on_intr(|| rustix::io::read(self.pipe, &mut *buffer))?;
-        Ok(read)
+        let mut filled = 0;
+        loop {
+            let rest = &mut buffer[filled..];
+            let read = rustix::io::retry_on_intr(|| rustix::io::read(self.pipe, &mut *rest))?;
+            filled += read;
+            if read == 0 || !self.gather || filled == buffer.len() {
+                return Ok(filled);
+            }
+        }
     }
 }

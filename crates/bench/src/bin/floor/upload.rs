@@ -11,6 +11,9 @@ use crate::connection::Connection;
 use crate::request::{self, Target};
 use crate::source::{FileSource, Source};
 
+/// Bytes of a larger buffer that are hashed and written at once, so that the caches have them.
+const AT_ONCE: usize = 256 * 1024;
+
 /// A connection, and the request that is to be made on it.
 pub(crate) struct Upload<'a> {
     connection: Connection,
@@ -99,8 +102,10 @@ fn pass(
         if read == 0 {
             bail!("the source ends {left} bytes too soon");
         }
-        crc.update(&buffer[..read]);
-        take(&buffer[..read]).context("send")?;
+        for bytes in buffer[..read].chunks(AT_ONCE) {
+            crc.update(bytes);
+            take(bytes).context("send")?;
+        }
         left -= read as u64;
     }
     Ok(crc.finalize())
