@@ -5,7 +5,7 @@ import os
 import platform
 import sys
 
-from . import build, disk, memory, shape, small, uploads
+from . import build, disk, memory, shape, small, tight, uploads
 from .bench import Bench
 from .table import print_tables
 
@@ -20,6 +20,7 @@ JOBS = {
     "pipe-memory": memory.pipe_memory,
     "shape": shape.shape,
     "small": small.small,
+    "tight": tight.tight,
 }
 DEFAULT = ["file-http", "file-tls", "pipe-http", "disk-file", "disk-pipe"]
 

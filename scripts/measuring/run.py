@@ -13,11 +13,13 @@ import time
 
 @dataclasses.dataclass(frozen=True)
 class Command:
-    """What to run, in which environment, and the file that `cat` pipes into it, if one does."""
+    """What to run, in which environment, the file that `cat` pipes into it, if one does, and the
+    file that must not be in the page cache."""
 
     words: list
     environment: dict
     piped: str | None = None
+    evict: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +50,10 @@ def medians_in_turn(commands, runs, warm=True):
 
 
 def run(command):
+    if command.evict:
+        with open(command.evict) as file:
+            os.fsync(file.fileno())  # pages that are not written yet stay
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
     # Linux keeps the peak of the process that forked as the least peak of what it executes, which
     # would be Python's 15 MiB: GNU time forks for us, and has less than 1 MiB.
     with tempfile.NamedTemporaryFile("r") as report, stdin_from(command.piped) as stdin:

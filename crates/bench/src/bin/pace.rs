@@ -20,6 +20,9 @@ const STALL: Duration = Duration::from_secs(2);
 /// Requests with a body that the busy server bears at once.
 const BEARS: u64 = 8;
 
+/// Bytes a second of each of its connections.
+const BUSY_BANDWIDTH: u64 = 8_000_000;
+
 struct Case {
     server: &'static str,
     client: &'static str,
@@ -43,16 +46,23 @@ const CASES: [Case; 4] = [
     Case {
         server: "refuses",
         client: "ignores SlowDown",
-        builder: |builder| builder.slow_down_above(BEARS),
+        builder: busy,
         config: |config| config.with_ignore_slow_down(true),
     },
     Case {
         server: "refuses",
         client: "heeds it",
-        builder: |builder| builder.slow_down_above(BEARS),
+        builder: busy,
         config: |config| config,
     },
 ];
+
+/// Bodies take their time, so that they meet.
+fn busy(builder: Builder) -> Builder {
+    builder
+        .connection_bandwidth(BUSY_BANDWIDTH)
+        .slow_down_above(BEARS)
+}
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
