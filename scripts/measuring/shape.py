@@ -4,6 +4,8 @@ from .bench import GIB
 from .run import Command, medians_in_turn
 from .table import Table
 
+# Large enough that starting and finishing take less than 3 %.
+SIZE = 4 * GIB
 PART = 8 << 20
 LATENCY_MS = 25
 CONNECTION = 80_000_000
@@ -19,7 +21,7 @@ def shape(bench):
             for place, environment in (("fast", fast), ("far", far))
         }
         figures = medians_in_turn(commands, bench.runs)
-    speed = {key: GIB / f.wall / 1e6 for key, f in figures.items()}
+    speed = {key: SIZE / f.wall / 1e6 for key, f in figures.items()}
     rows = []
     for count in IN_FLIGHT:
         network = count * PART / (PART / CONNECTION + LATENCY_MS / 1000) / 1e6
@@ -28,11 +30,11 @@ def shape(bench):
         reached = f"{speed['far', count] / possible:.2f}"
         rows.append([str(count), *(f"{number:.0f}" for number in numbers), reached])
     header = ["in flight", "MB/s", "what the network allows", "MB/s without limit", "reached"]
-    title = "1 GiB in parts of 8 MiB, 25 ms away, 80 MB/s for each connection:"
+    title = "4 GiB in parts of 8 MiB, 25 ms away, 80 MB/s for each connection:"
     return Table(title, header, rows)
 
 
 def words(bench, count):
     tuning = ["--part-size", str(PART), "--max-concurrency", str(count)]
     unsigned = ["--payload-signing", "never"]
-    return [bench.programs.cli, "put", *tuning, *unsigned, bench.source(), "s3://demo/k"]
+    return [bench.programs.cli, "put", *tuning, *unsigned, bench.sparse(SIZE), "s3://demo/k"]

@@ -1,6 +1,7 @@
 //! Reading the ranges of files that are sent.
 
 use std::io;
+use std::num::NonZero;
 use std::os::unix::fs::FileExt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -14,9 +15,9 @@ use writer_core::{Error, ErrorKind, FileRange, Result};
 /// until they are sent.
 const COLD_READ: u64 = 128 * 1024;
 
-/// Bytes after a read from the disk that the kernel is asked to fetch meanwhile. The parts of one
-/// file are read side by side, which the kernel's own read-ahead takes for random access.
-const READ_AHEAD: u64 = 1024 * 1024;
+/// Bytes that the kernel is asked to fetch at once. The parts of one file are read side by side,
+/// which the kernel's own read-ahead takes for random access.
+pub(crate) const READ_AHEAD: u64 = 1024 * 1024;
 
 /// Fills `buffer` from `range` with what the page cache has, without waiting for a disk; 0 if
 /// that is nothing.
@@ -49,13 +50,7 @@ impl Reading {
 }
 
 fn read_cold(range: FileRange) -> Result<Vec<u8>> {
-    // Only advice: some file systems do not take it.
-    let _ignored = rustix::fs::fadvise(
-        range.file(),
-        range.offset(),
-        std::num::NonZero::new(READ_AHEAD.min(range.len())),
-        Advice::WillNeed,
-    );
+    read_ahead(&range, range.offset());
     let len = range.len().min(COLD_READ);
     let mut buffer = vec![0; usize::try_from(len).unwrap_or(usize::MAX)];
     match range.file().read_exact_at(&mut buffer, range.offset()) {
@@ -66,6 +61,25 @@ fn read_cold(range: FileRange) -> Result<Vec<u8>> {
             Err(ended_early(end, missing))
         }
         Err(error) => Err(error.into()),
+    }
+}
+
+/// Asks the kernel to fetch what comes from `offset` on, on a thread that may wait for it, and does
+/// not wait itself.
+pub(crate) fn prefetch(range: FileRange, offset: u64) {
+    // Dropping the handle leaves the task to itself.
+    drop(tokio::task::spawn_blocking(move || {
+        read_ahead(&range, offset);
+    }));
+}
+
+fn read_ahead(range: &FileRange, offset: u64) {
+    let end = range.offset() + range.len();
+    let len = READ_AHEAD.min(end.saturating_sub(offset));
+    // No length would mean the rest of the file.
+    if let Some(len) = NonZero::new(len) {
+        // Only advice: some file systems do not take it.
+        let _ignored = rustix::fs::fadvise(range.file(), offset, Some(len), Advice::WillNeed);
     }
 }
 

@@ -49,7 +49,8 @@ impl PartTask {
             sent = &mut first => return sent,
             () = self.late.notified() => debug!("late, sent a second time"),
         }
-        let mut second = pin!(self.send());
+        // Boxed, so that the parts that are not late do not have room for it.
+        let mut second = Box::pin(self.send());
         tokio::select! {
             biased;
             sent = &mut first => match sent {

@@ -11,7 +11,7 @@ use writer_core::Segment;
 use super::connection::Head;
 use super::stream::Stream;
 use crate::body::Cursor;
-use crate::file::{Reading, read_cached};
+use crate::file::{READ_AHEAD, Reading, prefetch, read_cached};
 
 /// Most bytes that are written at once. Smaller writes wake the other side more often: at 64 KiB
 /// the whole costs up to a third more (docs/benchmarks.md).
@@ -34,6 +34,8 @@ pub(super) struct Pump {
     /// Bytes to read next of a file: about as many as the socket took of late.
     want: usize,
     disk: Disk,
+    /// Up to where the kernel was asked to fetch the file: known where it had to be asked once.
+    fetched: Option<u64>,
 }
 
 /// Bytes that the page cache did not have.
@@ -51,6 +53,7 @@ impl Pump {
             body,
             want: MOST,
             disk: Disk::Idle,
+            fetched: None,
         }
     }
 
@@ -78,9 +81,15 @@ impl Pump {
                 Some(Segment::File(range)) => ready!(SCRATCH.with_borrow_mut(|scratch| {
                     let read = read_cached(&range, &mut scratch[..self.want]);
                     if read == 0 {
-                        self.disk = Disk::Reading(Reading::begin(range));
+                        self.fetched = Some(range.offset() + READ_AHEAD);
+                        // All of the segment, so that what is fetched ahead may go beyond.
+                        let all = self.body.peek(usize::MAX);
+                        if let Some(Segment::File(all)) = all {
+                            self.disk = Disk::Reading(Reading::begin(all));
+                        }
                         return Poll::Ready(Ok(()));
                     }
+                    self.fetch_on(range.offset());
                     let sent = ready!(self.poll_write(&scratch[..read], stream, cx))?;
                     self.body.advance(&scratch[..sent]);
                     self.adapt(read, sent);
@@ -135,6 +144,17 @@ impl Pump {
             self.disk = Disk::Read(bytes, from + sent);
         }
         written.map_ok(|_| ())
+    }
+
+    /// Where the disk is behind, has the next bytes fetched while these are sent.
+    fn fetch_on(&mut self, offset: u64) {
+        if let Some(fetched) = self.fetched
+            && offset + READ_AHEAD / 2 >= fetched
+            && let Some(Segment::File(rest)) = self.body.peek(usize::MAX)
+        {
+            prefetch(rest, fetched);
+            self.fetched = Some(fetched + READ_AHEAD);
+        }
     }
 
     fn adapt(&mut self, read: usize, sent: usize) {
