@@ -11,6 +11,7 @@ use tokio::io::AsyncReadExt as _;
 #[tokio::main]
 async fn main() -> Result<()> {
     let args = PeerArgs::parse();
+    opendal::install_default();
     // Path style, endpoint, region and credentials of the environment are its defaults.
     let operator = Operator::new(S3::default().bucket(&args.object.bucket))?;
     let mut writer = operator

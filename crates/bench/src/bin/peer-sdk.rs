@@ -7,8 +7,9 @@ use anyhow::{Context as _, Result};
 use aws_config::BehaviorVersion;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::Builder;
+use aws_sdk_s3::operation::upload_part::UploadPartOutput;
 use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
+use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart};
 use bench::S3Uri;
 use bench::peer::PeerArgs;
 use clap::Parser as _;
@@ -28,6 +29,8 @@ async fn main() -> Result<()> {
         .create_multipart_upload()
         .bucket(bucket)
         .key(key)
+        // The SDK's default for parts, which S3 refuses unless it is told here.
+        .checksum_algorithm(ChecksumAlgorithm::Crc32)
         .send()
         .await?;
     let upload_id = created.upload_id.context("no upload id")?;
@@ -54,7 +57,7 @@ async fn main() -> Result<()> {
         tasks.spawn(async move {
             let stored = request.send().await;
             drop(permit);
-            stored.map(|stored| completed(number, stored.e_tag))
+            stored.map(|stored| completed(number, stored))
         });
     }
     let mut parts = Vec::new();
@@ -78,9 +81,10 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-fn completed(number: i32, e_tag: Option<String>) -> CompletedPart {
+fn completed(number: i32, stored: UploadPartOutput) -> CompletedPart {
     CompletedPart::builder()
         .part_number(number)
-        .set_e_tag(e_tag)
+        .set_e_tag(stored.e_tag)
+        .set_checksum_crc32(stored.checksum_crc32)
         .build()
 }

@@ -10,6 +10,7 @@ use aws_config::BehaviorVersion;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{Builder, RequestChecksumCalculation};
 use aws_sdk_s3::presigning::PresigningConfig;
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use bench::S3Uri;
 use clap::Parser;
 
@@ -28,7 +29,14 @@ struct Cli {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
     let cli = Cli::parse();
-    let shared = aws_config::load_defaults(BehaviorVersion::latest()).await;
+    // Nothing is sent, but where credentials come from may be a service.
+    let http = aws_smithy_http_client::Builder::new()
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .build_https();
+    let shared = aws_config::defaults(BehaviorVersion::latest())
+        .http_client(http)
+        .load()
+        .await;
     let config = Builder::from(&shared)
         .force_path_style(shared.endpoint_url().is_some())
         // A checksum would be of the empty body that is signed here, and part of the URL.
