@@ -13,7 +13,7 @@ use writer_core::{Error, ErrorKind, FileRange, Result};
 
 /// Bytes that are read at once where the page cache does not have them. A connection holds them
 /// until they are sent.
-const COLD_READ: u64 = 128 * 1024;
+const COLD_READ: u64 = 64 * 1024;
 
 /// Bytes that the kernel is asked to fetch at once. The parts of one file are read side by side,
 /// which the kernel's own read-ahead takes for random access.
@@ -34,7 +34,7 @@ pub(crate) fn read_cached(range: &FileRange, buffer: &mut [u8]) -> usize {
 pub(crate) struct Reading(JoinHandle<Result<Vec<u8>>>);
 
 impl Reading {
-    /// Reads the first bytes of `range`, up to some 100 KiB.
+    /// Reads the first bytes of `range`, up to 64 KiB.
     pub(crate) fn begin(range: FileRange) -> Self {
         Self(tokio::task::spawn_blocking(move || read_cold(range)))
     }
