@@ -72,23 +72,22 @@ impl Outgoing {
     /// The bytes of `part`; each attempt makes its own. With `hash`, their checksum is computed
     /// on their way.
     pub(crate) fn new(part: &Part, hash: bool) -> Self {
-        Self(Arc::new(Inner {
-            segments: part.segments().to_vec(),
-            len: part.len(),
-            progress: Progress::new(part.len()),
-            hash,
-            crc: OnceLock::new(),
-        }))
+        Self::of_segments(part.segments().to_vec(), part.len(), hash)
     }
 
     /// A body that is in memory.
     pub(crate) fn of_bytes(bytes: Vec<u8>) -> Self {
         let len = bytes.len() as u64;
+        let segments = Vec::from_iter((len > 0).then(|| bytes.into()));
+        Self::of_segments(segments, len, false)
+    }
+
+    fn of_segments(segments: Vec<Segment>, len: u64, hash: bool) -> Self {
         Self(Arc::new(Inner {
-            segments: Vec::from_iter((len > 0).then(|| bytes.into())),
+            segments,
             len,
             progress: Progress::new(len),
-            hash: false,
+            hash,
             crc: OnceLock::new(),
         }))
     }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use crc_fast::{CrcAlgorithm, Digest};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Semaphore;
-use writer_core::{Crc64Nvme, Error, ErrorKind, Part, Result, Segment};
+use writer_core::{Crc64Nvme, Part, Result, Segment};
 
+use crate::error::shut_down;
 use crate::file::read_all;
 
 /// Parts up to this size in bytes are hashed in place: that takes less time than a change of
@@ -63,9 +64,7 @@ impl Hasher {
         let segments = part.segments().to_vec();
         tokio::task::spawn_blocking(move || digest(&segments, wanted))
             .await
-            .map_err(|error| {
-                Error::new(ErrorKind::Interrupted, "the runtime shuts down").with_source(error)
-            })?
+            .map_err(shut_down)?
     }
 }
 
@@ -135,7 +134,7 @@ fn multiply(a: u64, mut b: u64) -> u64 {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use writer_core::{PartLimits, PartPlan, PartSplitter, WriterOptions};
+    use writer_core::{ErrorKind, PartLimits, PartPlan, PartSplitter, WriterOptions};
 
     pub(crate) fn part_of(segments: Vec<Segment>) -> Part {
         let plan = PartPlan::new(&WriterOptions::default(), PartLimits::NONE, 0).unwrap();

@@ -46,6 +46,11 @@ pub(crate) fn code_of<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>
     error.as_service_error().and_then(|error| error.code())
 }
 
+/// A task on another thread did not come to its end.
+pub(crate) fn shut_down(error: tokio::task::JoinError) -> Error {
+    Error::new(ErrorKind::Interrupted, "the runtime shuts down").with_source(error)
+}
+
 /// True if the service has more requests than it bears.
 pub(crate) fn asks_to_slow_down<E>(error: &SdkError<E, HttpResponse>) -> bool {
     let status = error.raw_response().map(|raw| raw.status().as_u16());

@@ -11,6 +11,8 @@ use rustix::io::ReadWriteFlags;
 use tokio::task::JoinHandle;
 use writer_core::{Error, ErrorKind, FileRange, Result};
 
+use crate::error::shut_down;
+
 /// Bytes that are read at once where the page cache does not have them. A connection holds them
 /// until they are sent.
 const COLD_READ: u64 = 64 * 1024;
@@ -40,12 +42,8 @@ impl Reading {
     }
 
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Vec<u8>>> {
-        Pin::new(&mut self.0).poll(cx).map(|read| {
-            read.unwrap_or_else(|error| {
-                let text = "the runtime shuts down";
-                Err(Error::new(ErrorKind::Interrupted, text).with_source(error))
-            })
-        })
+        let read = Pin::new(&mut self.0).poll(cx);
+        read.map(|read| read.unwrap_or_else(|error| Err(shut_down(error))))
     }
 }
 

@@ -43,6 +43,22 @@ async fn stored_upload(server: &TestServer, parts: usize) -> String {
     }
 }
 
+/// Stores part 2 of the one upload again, once all three of its parts are there.
+async fn upload_part_2(server: &TestServer, bytes: Vec<u8>) {
+    let id = stored_upload(server, 3).await;
+    client(server)
+        .upload_part()
+        .bucket("test")
+        .key("key")
+        .upload_id(&id)
+        .part_number(2)
+        .body(bytes.into())
+        .checksum_algorithm(aws_sdk_s3::types::ChecksumAlgorithm::Crc64Nvme)
+        .send()
+        .await
+        .unwrap();
+}
+
 #[tokio::test]
 async fn a_part_that_hangs_at_the_end_is_sent_a_second_time() {
     let server = server().start().await.unwrap();
@@ -90,17 +106,7 @@ async fn an_etag_that_has_changed_is_looked_up() {
     let mut writer = open(&store, "key", options()).await;
     writer.write_chunk(&data).await.unwrap();
     let finish = tokio::spawn(async move { writer.finish().await });
-    let id = stored_upload(&server, 3).await;
-    let again = client(&server)
-        .upload_part()
-        .bucket("test")
-        .key("key")
-        .upload_id(&id)
-        .part_number(2)
-        .body(data[PART as usize..2 * PART as usize].to_vec().into())
-        .checksum_algorithm(aws_sdk_s3::types::ChecksumAlgorithm::Crc64Nvme)
-        .send();
-    again.await.unwrap();
+    upload_part_2(&server, data[PART as usize..2 * PART as usize].to_vec()).await;
     finish.await.unwrap().unwrap();
     assert_eq!(server.object("key").unwrap().bytes(), data);
     assert_eq!(server.log_of("ListParts").len(), 1);
@@ -115,17 +121,7 @@ async fn other_bytes_under_another_etag_are_not_taken() {
     let mut writer = open(&store, "key", options()).await;
     writer.write_chunk(&data).await.unwrap();
     let finish = tokio::spawn(async move { writer.finish().await });
-    let id = stored_upload(&server, 3).await;
-    let meddling = client(&server)
-        .upload_part()
-        .bucket("test")
-        .key("key")
-        .upload_id(&id)
-        .part_number(2)
-        .body(random(45, PART as usize).into())
-        .checksum_algorithm(aws_sdk_s3::types::ChecksumAlgorithm::Crc64Nvme)
-        .send();
-    meddling.await.unwrap();
+    upload_part_2(&server, random(45, PART as usize)).await;
     let error = finish.await.unwrap().unwrap_err();
     assert!(error.to_string().contains("InvalidPart"), "{error}");
     assert!(server.object("key").is_none() && server.uploads().is_empty());
