@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use backend_s3::{PayloadSigning, S3Config, S3ObjectStore};
 use bench::{MIB, Producer, Source, file_of, random, write};
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 use testkit::server::TestServer;
 use tokio::runtime::Runtime;
 use writer_core::{ObjectStore, WriterOptions};
@@ -73,22 +74,9 @@ fn streaming(c: &mut Criterion) {
         .start_on_threads(1)
         .unwrap();
     let store = unsigned(&runtime, &server);
-    let producer = Producer {
-        data: random(LARGE),
-        pace: Duration::from_millis(5),
-    };
-
     let mut group = c.benchmark_group("streaming");
-    group.sample_size(10);
-    group.throughput(Throughput::Bytes(LARGE as u64));
-    group.bench_function("streamed", |b| {
-        b.to_async(&runtime)
-            .iter(|| async { producer.stream(&store, URI, WriterOptions::default()).await });
-    });
-    group.bench_function("buffered", |b| {
-        b.to_async(&runtime)
-            .iter(|| async { producer.buffer(&store, URI, WriterOptions::default()).await });
-    });
+    let options = WriterOptions::default();
+    side_by_side(&mut group, &runtime, &store, LARGE, ("buffered", options));
     group.finish();
 }
 
@@ -106,24 +94,35 @@ fn streaming_like_s3(c: &mut Criterion) {
         .start_on_threads(1)
         .unwrap();
     let store = unsigned(&runtime, &server);
+    let mut group = c.benchmark_group("streaming-like-s3");
+    let one_part = WriterOptions::default().with_part_size(OBJECT as u64);
+    side_by_side(&mut group, &runtime, &store, OBJECT, ("one-put", one_part));
+    group.finish();
+}
+
+/// A producer of 200 MiB/s whose bytes leave as they come, beside one that makes all of them first
+/// and stores them as `buffered` says, under that name.
+fn side_by_side(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    runtime: &Runtime,
+    store: &S3ObjectStore,
+    len: usize,
+    (name, buffered): (&str, WriterOptions),
+) {
     let producer = Producer {
-        data: random(OBJECT),
+        data: random(len),
         pace: Duration::from_millis(5),
     };
-    let one_part = WriterOptions::default().with_part_size(OBJECT as u64);
-
-    let mut group = c.benchmark_group("streaming-like-s3");
     group.sample_size(10);
-    group.throughput(Throughput::Bytes(OBJECT as u64));
+    group.throughput(Throughput::Bytes(len as u64));
     group.bench_function("streamed", |b| {
-        b.to_async(&runtime)
-            .iter(|| async { producer.stream(&store, URI, WriterOptions::default()).await });
+        b.to_async(runtime)
+            .iter(|| async { producer.stream(store, URI, WriterOptions::default()).await });
     });
-    group.bench_function("one-put", |b| {
-        b.to_async(&runtime)
-            .iter(|| async { producer.buffer(&store, URI, one_part.clone()).await });
+    group.bench_function(name, |b| {
+        b.to_async(runtime)
+            .iter(|| async { producer.buffer(store, URI, buffered.clone()).await });
     });
-    group.finish();
 }
 
 fn unsigned(runtime: &Runtime, server: &TestServer) -> S3ObjectStore {
