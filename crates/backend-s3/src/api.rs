@@ -148,6 +148,7 @@ impl Api {
             .set_content_type(options.content_type.clone())
             .set_metadata(metadata_of(options))
             .set_if_none_match(none_match(options))
+            .set_if_match(options.if_match.clone())
             .set_checksum_crc64_nvme(digest.crc.map(encode))
             .body(outgoing.sdk_body().into())
             .customize()
@@ -192,6 +193,7 @@ impl Api {
             .set_checksum_crc64_nvme(whole.map(encode))
             .set_checksum_type(whole.map(|_| ChecksumType::FullObject))
             .set_if_none_match(none_match(options))
+            .set_if_match(options.if_match.clone())
             .send();
         let output = match self.answered(output).await? {
             Ok(output) => output,
@@ -393,14 +395,30 @@ fn unexpected(text: &str) -> Error {
 
 /// What a failed condition means to whoever set it.
 fn conditional(error: Error, options: &WriterOptions) -> Error {
-    if error.kind() == ErrorKind::PreconditionFailed && options.if_exists == IfExists::Fail {
-        return Error::new(
+    match error.kind() {
+        ErrorKind::PreconditionFailed if options.if_exists == IfExists::Fail => Error::new(
             ErrorKind::AlreadyExists,
             "the object exists already, and was to be created only",
         )
-        .with_source(error);
+        .with_source(error),
+        // That there is none at all is NoSuchKey.
+        ErrorKind::PreconditionFailed | ErrorKind::NotFound
+            if options.if_match.is_some() && !is_upload_gone(&error) =>
+        {
+            Error::new(
+                ErrorKind::PreconditionFailed,
+                "the object is no longer the one that was to be replaced",
+            )
+            .with_source(error)
+        }
+        _ => error,
     }
-    error
+}
+
+fn is_upload_gone(error: &Error) -> bool {
+    ["NoSuchUpload", "NoSuchBucket"]
+        .iter()
+        .any(|code| error.message().contains(code))
 }
 
 fn none_match(options: &WriterOptions) -> Option<String> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::debug;
-use writer_core::{Crc64Nvme, Error, ErrorKind, IfExists, Result, WriterOptions};
+use writer_core::{Crc64Nvme, Error, ErrorKind, Result, WriterOptions};
 
 use crate::api::{Api, Stored};
 use crate::checks::{Hashing, Service};
@@ -111,7 +111,7 @@ impl Context {
             Err(head) => return Err(ambiguous(error.with_note(head))),
         };
         let same = found.size == size && whole.is_none_or(|whole| found.checksum == Some(whole));
-        let proven = whole.is_some() && self.options.if_exists == IfExists::Replace;
+        let proven = whole.is_some() && !self.options.is_conditional();
         match (same, proven) {
             (true, true) => {
                 debug!("the answer was lost, but the object is there");

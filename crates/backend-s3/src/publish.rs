@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tracing::debug;
-use writer_core::{Crc64Nvme, Error, IfExists, Result};
+use writer_core::{Crc64Nvme, Error, Result};
 use writer_tokio::{LeavingPart, Sources};
 
 use crate::api::{Completed, Stored, StoredPart};
@@ -32,10 +32,11 @@ pub(crate) async fn put(
     whole.begin();
     let part = whole.part();
     // An object that is created only can't be sent a second time if no checksum comes back.
-    let mut sign = context.signs() || context.options.if_exists == IfExists::Fail;
+    let mut sign = context.signs() || context.options.is_conditional();
     loop {
         let digest = context.hasher.digest(part, context.wanted(sign)).await?;
         sources.verify()?;
+        context.options.check_whole(digest.crc)?;
         let digest = &digest;
         let put = |attempt| {
             count_retry(retries, attempt);
@@ -71,6 +72,7 @@ pub(crate) async fn complete(
 ) -> Result<Receipt> {
     let size = parts.iter().map(|part| part.len).sum();
     let whole = whole_checksum(parts);
+    context.options.check_whole(whole)?;
     let complete = |attempt| {
         count_retry(retries, attempt);
         complete_once(context, upload_id, parts, whole)

@@ -1,7 +1,7 @@
 //! The S3 side of the trait that producers write to.
 
 use async_trait::async_trait;
-use writer_core::{Condition, IfExists, ObjectMetadata, ObjectWriter, Page, Result, Segment};
+use writer_core::{Condition, ObjectMetadata, ObjectWriter, Page, Result, Segment};
 
 use crate::sink::StreamingMultipartSink;
 
@@ -21,7 +21,7 @@ impl S3StreamingWriter {
         let mut receipt = ObjectMetadata::new(uri.clone(), 0);
         receipt.content_type.clone_from(&options.content_type);
         receipt.metadata.clone_from(&options.metadata);
-        receipt.condition = (options.if_exists == IfExists::Fail).then_some(Condition::Enforced);
+        receipt.condition = options.is_conditional().then_some(Condition::Enforced);
         Self { uri, receipt, sink }
     }
 

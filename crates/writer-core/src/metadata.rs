@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::str::FromStr;
 use std::time::SystemTime;
+
+use crate::{Error, ErrorKind};
 
 /// CRC-64/NVME of a run of bytes, the checksum that S3 keeps for whole objects.
 ///
@@ -13,6 +16,22 @@ pub struct Crc64Nvme(pub u64);
 impl fmt::Display for Crc64Nvme {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:016x}", self.0)
+    }
+}
+
+impl FromStr for Crc64Nvme {
+    type Err = Error;
+
+    /// Reads what [`Display`](fmt::Display) writes: 16 hexadecimal digits.
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let is_hex = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        match u64::from_str_radix(text, 16) {
+            Ok(value) if is_hex => Ok(Self(value)),
+            _ => Err(Error::new(
+                ErrorKind::InvalidInput,
+                format!("{text:?} is no CRC64NVME: expected 16 hexadecimal digits"),
+            )),
+        }
     }
 }
 
@@ -63,6 +82,22 @@ impl ObjectMetadata {
             uri: uri.into(),
             size,
             ..Self::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checksum_is_read_as_it_is_written() {
+        let checksum = Crc64Nvme(0xab);
+        assert_eq!(checksum.to_string(), "00000000000000ab");
+        assert_eq!(checksum.to_string().parse::<Crc64Nvme>().unwrap(), checksum);
+        for text in ["", "ab", "+0000000000000ab", "00000000000000zz"] {
+            let error = text.parse::<Crc64Nvme>().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidInput, "{text}");
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::env;
 use std::ffi::OsString;
 
-use crate::{Error, ErrorKind, PartSizing, Result};
+use crate::{Crc64Nvme, Error, ErrorKind, PartSizing, Result};
 
 /// What may happen to an object that is already there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,6 +57,13 @@ pub struct WriterOptions {
     pub metadata: BTreeMap<String, String>,
     /// What may happen to an object that is already there.
     pub if_exists: IfExists,
+    /// Replace the object only if its ETag (as receipts and `stat` say it) is still this one;
+    /// otherwise the write fails with [`ErrorKind::PreconditionFailed`] and stores nothing.
+    pub if_match: Option<String>,
+    /// The checksum that the whole object must have, if it is known. With any other, `finish`
+    /// fails with [`ErrorKind::ChecksumMismatch`] and nothing is stored. It is that of the bytes
+    /// that are stored, so compression must be off, or the name must not ask for it.
+    pub expected_checksum: Option<Crc64Nvme>,
 }
 
 impl Default for WriterOptions {
@@ -72,6 +79,8 @@ impl Default for WriterOptions {
             part_sizing: PartSizing::default(),
             metadata: BTreeMap::new(),
             if_exists: IfExists::default(),
+            if_match: None,
+            expected_checksum: None,
         }
     }
 }
@@ -127,6 +136,18 @@ impl WriterOptions {
         check("part_size", self.part_size, 1, Self::MAX_PART_SIZE)?;
         let concurrency = self.max_concurrency as u64;
         check("max_concurrency", concurrency, 1, Self::MAX_CONCURRENCY)?;
+        if self.if_match.is_some() && self.if_exists == IfExists::Fail {
+            return Err(Error::new(
+                ErrorKind::InvalidInput,
+                "if_match and IfExists::Fail exclude each other: there must be an object, and none",
+            ));
+        }
+        if self.expected_checksum.is_some() && !self.enable_checksums {
+            return Err(Error::new(
+                ErrorKind::InvalidInput,
+                "expected_checksum needs enable_checksums: nothing is compared without",
+            ));
+        }
         check(
             "buffer_capacity",
             self.buffer_capacity,
@@ -203,6 +224,47 @@ impl WriterOptions {
     pub fn with_if_exists(mut self, if_exists: IfExists) -> Self {
         self.if_exists = if_exists;
         self
+    }
+
+    /// Sets [`if_match`](Self::if_match); quotes around the ETag are left out.
+    #[must_use]
+    pub fn with_if_match(mut self, e_tag: impl AsRef<str>) -> Self {
+        self.if_match = Some(e_tag.as_ref().trim_matches('"').to_owned());
+        self
+    }
+
+    /// Sets [`expected_checksum`](Self::expected_checksum).
+    #[must_use]
+    pub fn with_expected_checksum(mut self, checksum: Crc64Nvme) -> Self {
+        self.expected_checksum = Some(checksum);
+        self
+    }
+
+    /// True if the write has a condition: [`IfExists::Fail`] or [`if_match`](Self::if_match).
+    #[must_use]
+    pub fn is_conditional(&self) -> bool {
+        self.if_exists == IfExists::Fail || self.if_match.is_some()
+    }
+
+    /// Checks the whole object's checksum against the expected one, before it is published.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::ChecksumMismatch`] if another was expected, or if none is known.
+    pub fn check_whole(&self, checksum: Option<Crc64Nvme>) -> Result<()> {
+        match self.expected_checksum {
+            Some(expected) if checksum != Some(expected) => {
+                let found = match checksum {
+                    Some(checksum) => format!("CRC64NVME {checksum} was written"),
+                    None => "no checksum is known".to_owned(),
+                };
+                Err(Error::new(
+                    ErrorKind::ChecksumMismatch,
+                    format!("{found}, but {expected} was expected; nothing was stored"),
+                ))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -319,5 +381,34 @@ mod tests {
             .unwrap_err();
         assert!(error.message().contains("max_concurrency is 0"), "{error}");
         assert!(WriterOptions::default().validate().is_ok());
+    }
+
+    #[test]
+    fn options_that_exclude_each_other_are_refused() {
+        let both = WriterOptions::default()
+            .with_if_match("\"a\"")
+            .with_if_exists(IfExists::Fail);
+        assert_eq!(both.if_match.as_deref(), Some("a"));
+        let unchecked = WriterOptions::default()
+            .with_expected_checksum(Crc64Nvme(1))
+            .with_checksums(false);
+        for options in [both, unchecked] {
+            assert_eq!(
+                options.validate().unwrap_err().kind(),
+                ErrorKind::InvalidInput
+            );
+        }
+    }
+
+    #[test]
+    fn only_the_expected_checksum_is_good_enough() {
+        let any = WriterOptions::default();
+        assert!(any.check_whole(None).is_ok());
+        let options = any.with_expected_checksum(Crc64Nvme(1));
+        assert!(options.check_whole(Some(Crc64Nvme(1))).is_ok());
+        for found in [None, Some(Crc64Nvme(2))] {
+            let error = options.check_whole(found).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::ChecksumMismatch);
+        }
     }
 }

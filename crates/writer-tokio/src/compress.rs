@@ -9,7 +9,7 @@ mod lookahead;
 #[cfg(feature = "compression")]
 mod writer;
 
-use writer_core::{ObjectWriter, Result, WriterOptions};
+use writer_core::{Error, ErrorKind, ObjectWriter, Result, WriterOptions};
 
 /// A format that an object's name can ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -135,6 +135,12 @@ pub fn open_writer(
 ) -> Result<Box<dyn ObjectWriter>> {
     options.validate()?;
     match Codec::of_name(uri).filter(|_| options.enable_compression) {
+        Some(_) if options.expected_checksum.is_some() => Err(Error::new(
+            ErrorKind::InvalidInput,
+            "expected_checksum is that of what is stored, and this name asks for compression: \
+             switch compression off, or choose another name",
+        )
+        .with_uri(uri)),
         Some(codec) => compressing(codec, uri, options, open),
         None => open(options),
     }
