@@ -9,7 +9,7 @@ use writer_core::{Crc64Nvme, Error, ErrorKind, Result, WriterOptions};
 use crate::api::{Api, Stored};
 use crate::checks::{Hashing, Service};
 use crate::digest::{Hasher, PartDigest, Wanted};
-use crate::retry::RetryPolicy;
+use crate::retry::Retries;
 
 /// An abort is repeated this often while parts that were on their way keep arriving: "it might
 /// be necessary to abort a given multipart upload multiple times"
@@ -21,7 +21,7 @@ const ABORTS: u32 = 5;
 pub(crate) struct Context {
     pub(crate) api: Api,
     pub(crate) options: Arc<WriterOptions>,
-    pub(crate) retry: RetryPolicy,
+    pub(crate) retry: Retries,
     pub(crate) hasher: Hasher,
     /// Payloads are signed, by configuration.
     pub(crate) sign: bool,

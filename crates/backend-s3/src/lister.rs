@@ -6,12 +6,12 @@ use writer_core::{ObjectLister, ObjectMetadata, Result};
 
 use crate::api::{Api, unquoted, unsigned};
 use crate::error::from_sdk;
-use crate::retry::RetryPolicy;
+use crate::retry::Retries;
 
 #[derive(Debug)]
 pub(crate) struct S3Lister {
     api: Api,
-    retry: RetryPolicy,
+    retry: Retries,
     /// The page that was fetched to see that the bucket is there.
     first: Option<Vec<ObjectMetadata>>,
     next: Next,
@@ -24,7 +24,7 @@ enum Next {
 }
 
 impl S3Lister {
-    pub(crate) async fn open(api: Api, retry: RetryPolicy) -> Result<Self> {
+    pub(crate) async fn open(api: Api, retry: Retries) -> Result<Self> {
         let (first, next) = retry.run(|_| page(&api, None)).await?;
         Ok(Self {
             api,

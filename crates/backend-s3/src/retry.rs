@@ -1,7 +1,11 @@
 //! The one retry layer: the SDK's own is off.
 
-use std::time::Duration;
+mod bucket;
 
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use self::bucket::Bucket;
 use writer_core::{Error, Result};
 
 /// From this attempt on, a user who sees nothing happen would wonder.
@@ -11,6 +15,8 @@ const WORTH_A_WARNING: u32 = 4;
 ///
 /// The wait before attempt *n* + 1 is random, up to `base × 2ⁿ` but no more than `cap` ("full
 /// jitter", <https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/>).
+/// All requests of a store together are tried again at most 100 times at once, and then 20 times
+/// a second, so that a service in trouble is not kept there; each success allows one more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RetryPolicy {
@@ -56,6 +62,26 @@ impl RetryPolicy {
             .min(self.cap)
             .mul_f64(random)
     }
+}
+
+/// How the requests of one store are tried again.
+#[derive(Clone, Debug)]
+pub(crate) struct Retries {
+    policy: RetryPolicy,
+    bucket: Arc<Bucket>,
+}
+
+impl Retries {
+    pub(crate) fn new(policy: RetryPolicy) -> Self {
+        Self {
+            policy,
+            bucket: Arc::new(Bucket::new(Instant::now())),
+        }
+    }
+
+    pub(crate) fn policy(&self) -> &RetryPolicy {
+        &self.policy
+    }
 
     /// Calls `request` with the attempt's number, from 1, until it succeeds, fails for good, or
     /// the attempts are used up.
@@ -66,9 +92,13 @@ impl RetryPolicy {
         let mut attempt = 1;
         loop {
             match request(attempt).await {
-                Ok(value) => return Ok(value),
-                Err(error) if error.is_retryable() && attempt < self.max_attempts => {
-                    let wait = self.wait(attempt, fastrand::f64());
+                Ok(value) => {
+                    self.bucket.give(Instant::now());
+                    return Ok(value);
+                }
+                Err(error) if error.is_retryable() && attempt < self.policy.max_attempts => {
+                    let wait = self.policy.wait(attempt, fastrand::f64());
+                    let wait = wait.max(self.bucket.take(Instant::now()));
                     // What passes by itself is not worth a line; what takes seconds is.
                     if attempt < WORTH_A_WARNING {
                         tracing::debug!(%error, attempt, ?wait, "trying again");
@@ -111,14 +141,15 @@ mod tests {
     async fn passing_faults_are_tried_again_and_others_are_not() {
         let policy =
             RetryPolicy::default().with_backoff(Duration::from_micros(1), Duration::from_micros(1));
+        let retries = Retries::new(policy);
         let fault = |retryable| {
             Err::<(), _>(Error::new(ErrorKind::Unavailable, "x").with_retryable(retryable))
         };
-        let error = policy.run(|_| async { fault(true) }).await.unwrap_err();
+        let error = retries.run(|_| async { fault(true) }).await.unwrap_err();
         assert_eq!(error.attempts(), Some(8));
-        let error = policy.run(|_| async { fault(false) }).await.unwrap_err();
+        let error = retries.run(|_| async { fault(false) }).await.unwrap_err();
         assert_eq!(error.attempts(), None);
-        let third = policy
+        let third = retries
             .run(|n| async move { if n < 3 { fault(true) } else { Ok(()) } })
             .await;
         assert!(third.is_ok());

@@ -23,7 +23,7 @@ use crate::lanes::Lanes;
 use crate::lister::S3Lister;
 use crate::location::Location;
 use crate::reader::S3Reader;
-use crate::retry::RetryPolicy;
+use crate::retry::Retries;
 use crate::sink::{MultipartUploadConfig, StreamingMultipartSink};
 use crate::writer::S3StreamingWriter;
 
@@ -44,7 +44,7 @@ struct Inner {
     hasher: Hasher,
     cleanups: Arc<CleanUps>,
     part_limits: PartLimits,
-    retry: RetryPolicy,
+    retry: Retries,
     stall_timeout: Duration,
     sign: bool,
     service: Arc<Service>,
@@ -98,7 +98,7 @@ impl S3ObjectStore {
             hasher: Hasher::default(),
             cleanups: Arc::default(),
             part_limits: config.part_limits.unwrap_or(PartLimits::S3),
-            retry: config.retry,
+            retry: Retries::new(config.retry),
             stall_timeout: config.stall_timeout.unwrap_or(STALL_TIMEOUT),
             sign: match config.payload_signing {
                 PayloadSigning::Auto => plain,
@@ -138,7 +138,7 @@ impl S3ObjectStore {
         Context {
             api: self.api(location),
             options: Arc::new(options),
-            retry: self.0.retry,
+            retry: self.0.retry.clone(),
             hasher: self.0.hasher.clone(),
             sign: self.0.sign,
             service: Arc::clone(&self.0.service),
@@ -202,7 +202,7 @@ impl ObjectStore for S3ObjectStore {
 
     async fn list(&self, prefix: &str) -> Result<Box<dyn ObjectLister>> {
         let api = self.api(Location::prefix(prefix)?);
-        let lister = S3Lister::open(api, self.0.retry).await;
+        let lister = S3Lister::open(api, self.0.retry.clone()).await;
         match lister {
             Ok(lister) => Ok(Box::new(lister)),
             Err(error) => Err(error.with_uri(prefix)),
@@ -243,7 +243,7 @@ impl fmt::Debug for S3ObjectStore {
         f.debug_struct("S3ObjectStore")
             .field("budget", &self.0.budget)
             .field("part_limits", &self.0.part_limits)
-            .field("retry", &self.0.retry)
+            .field("retry", self.0.retry.policy())
             .finish_non_exhaustive()
     }
 }
