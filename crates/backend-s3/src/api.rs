@@ -1,5 +1,7 @@
 //! The S3 requests that a write is made of, each a function with our errors.
 
+mod look;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,14 +13,11 @@ use aws_sdk_s3::config::interceptors::{
 };
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::{BoxError, SdkError};
-use aws_sdk_s3::types::{
-    ChecksumAlgorithm, ChecksumMode, ChecksumType, CompletedMultipartUpload, CompletedPart,
-};
+use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use writer_core::{
-    Crc64Nvme, Error, ErrorKind, IfExists, ObjectMetadata, Part, Result, WriterOptions,
-};
+use tracing::debug;
+use writer_core::{Crc64Nvme, Error, ErrorKind, IfExists, Part, Result, WriterOptions};
 
 use crate::body::{Outgoing, Progress};
 use crate::digest::PartDigest;
@@ -26,8 +25,17 @@ use crate::error::{asks_to_slow_down, code_of, from_sdk};
 use crate::lanes::{Lane, Lanes};
 use crate::location::Location;
 
+use crate::retry::Retries;
+
+pub(crate) use self::look::{ListedPart, Parts, Pending};
+
 /// Checked this often whether a request makes progress.
 const PROGRESS_TICK: Duration = Duration::from_millis(500);
+
+/// An abort is repeated this often while parts that were on their way keep arriving: "it might
+/// be necessary to abort a given multipart upload multiple times"
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_AbortMultipartUpload.html>).
+const ABORTS: u32 = 5;
 
 /// Answers may take this many times as long as the progress of a body: what the kernel has
 /// taken is not on the wire yet.
@@ -214,33 +222,34 @@ impl Api {
         }))
     }
 
-    /// The parts that the service has.
-    pub(crate) async fn list_parts(&self, upload_id: &str) -> Result<Vec<StoredPart>> {
-        let request = self
-            .client
-            .list_parts()
-            .bucket(&self.location.bucket)
-            .key(&self.location.key)
-            .upload_id(upload_id);
-        let mut parts = Vec::new();
-        let mut pages = request.into_paginator().send();
-        while let Some(page) = self.answered(pages.next()).await? {
-            let page = page.map_err(|error| from_sdk("ListParts", error))?;
-            for part in page.parts() {
-                parts.push(StoredPart {
-                    number: u32::try_from(part.part_number().unwrap_or_default())
-                        .map_err(|_| unexpected("a part number below 0"))?,
-                    len: unsigned(part.size().unwrap_or_default())?,
-                    e_tag: part.e_tag().unwrap_or_default().to_owned(),
-                    crc: decode(part.checksum_crc64_nvme())?,
-                });
+    /// Aborts until nothing is left.
+    pub(crate) async fn abort_whole(&self, retries: &Retries, upload_id: &str) -> Result<()> {
+        let aborted = async {
+            for round in 1..=ABORTS {
+                retries.run(|_| self.abort(upload_id)).await?;
+                if retries.run(|_| self.is_gone(upload_id)).await? {
+                    debug!(upload_id, "aborted");
+                    return Ok(());
+                }
+                tokio::time::sleep(Duration::from_millis(100) * round).await;
             }
-        }
-        Ok(parts)
+            Err(Error::new(
+                ErrorKind::Unavailable,
+                "parts remain after it was aborted",
+            ))
+        };
+        aborted.await.map_err(|error: Error| {
+            Error::new(
+                error.kind(),
+                format!("upload {upload_id} is left on the service, which charges for it: {error}"),
+            )
+            .with_uri(self.location.uri())
+            .with_source(error)
+        })
     }
 
     /// Aborts; that there is no such upload any more is success.
-    pub(crate) async fn abort(&self, upload_id: &str) -> Result<()> {
+    async fn abort(&self, upload_id: &str) -> Result<()> {
         let request = self
             .client
             .abort_multipart_upload()
@@ -252,49 +261,6 @@ impl Api {
             Err(error) if code_of(&error) == Some("NoSuchUpload") => Ok(()),
             Err(error) => Err(from_sdk("AbortMultipartUpload", error)),
         }
-    }
-
-    /// True if nothing of the upload is left, as far as the credentials let one see.
-    pub(crate) async fn is_gone(&self, upload_id: &str) -> Result<bool> {
-        let request = self
-            .client
-            .list_parts()
-            .bucket(&self.location.bucket)
-            .key(&self.location.key)
-            .upload_id(upload_id)
-            .max_parts(1);
-        match self.answered(request.send()).await? {
-            Ok(_) => Ok(false),
-            Err(error) if code_of(&error) == Some("NoSuchUpload") => Ok(true),
-            Err(error) => match from_sdk("ListParts", error) {
-                error if error.kind() == ErrorKind::NotFound => Ok(true),
-                // Credentials that may only write can't look; the abort was confirmed.
-                error if error.kind() == ErrorKind::AccessDenied => Ok(true),
-                error => Err(error),
-            },
-        }
-    }
-
-    pub(crate) async fn head(&self) -> Result<ObjectMetadata> {
-        let request = self
-            .client
-            .head_object()
-            .bucket(&self.location.bucket)
-            .key(&self.location.key)
-            .checksum_mode(ChecksumMode::Enabled);
-        let output = self
-            .answered(request.send())
-            .await?
-            .map_err(|error| from_sdk("HeadObject", error))?;
-        let size = unsigned(output.content_length().unwrap_or_default())?;
-        let mut metadata = ObjectMetadata::new(self.location.uri(), size);
-        metadata.e_tag = output.e_tag().map(unquoted);
-        metadata.version_id = output.version_id().map(str::to_owned);
-        metadata.checksum = decode(output.checksum_crc64_nvme())?;
-        metadata.last_modified = output.last_modified().and_then(|at| (*at).try_into().ok());
-        metadata.content_type = output.content_type().map(str::to_owned);
-        metadata.metadata = output.metadata().into_iter().flatten().map(owned).collect();
-        Ok(metadata)
     }
 
     /// Waits for an answer, for as long as an answer may take.
@@ -463,7 +429,7 @@ pub(crate) fn decode(crc: Option<&str>) -> Result<Option<Crc64Nvme>> {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes.iter().fold(String::new(), |mut text, byte| {
         // Writing to a String does not fail.

@@ -1,7 +1,6 @@
 //! What one upload knows of its store and its object, and how it settles what happened.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tracing::debug;
 use writer_core::{Crc64Nvme, Error, ErrorKind, Result, WriterOptions};
@@ -9,12 +8,8 @@ use writer_core::{Crc64Nvme, Error, ErrorKind, Result, WriterOptions};
 use crate::api::{Api, Stored};
 use crate::checks::{Hashing, Service};
 use crate::digest::{Hasher, PartDigest, Wanted};
+use crate::resume::Resumed;
 use crate::retry::Retries;
-
-/// An abort is repeated this often while parts that were on their way keep arriving: "it might
-/// be necessary to abort a given multipart upload multiple times"
-/// (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_AbortMultipartUpload.html>).
-const ABORTS: u32 = 5;
 
 /// What an upload needs to know of its store and its object.
 #[derive(Clone, Debug)]
@@ -29,6 +24,10 @@ pub(crate) struct Context {
     /// A part that keeps the others waiting is sent a second time.
     pub(crate) repeat_late: bool,
     pub(crate) abort_on_drop: bool,
+    /// What fails, or is cancelled, leaves its parts to be resumed.
+    pub(crate) keep_parts: bool,
+    /// The upload that this one goes on with.
+    pub(crate) resumed: Option<Arc<Resumed>>,
 }
 
 /// How a stored body compares with what was sent.
@@ -57,6 +56,7 @@ impl Context {
         Wanted {
             crc: self.options.enable_checksums,
             sha256: sign,
+            md5: false,
         }
     }
 
@@ -127,32 +127,6 @@ impl Context {
             (false, _) if error.kind() == ErrorKind::NotFound => Err(ambiguous(error)),
             (false, _) => Err(error),
         }
-    }
-
-    /// Aborts until nothing is left.
-    pub(crate) async fn abort(&self, upload_id: &str) -> Result<()> {
-        let aborted = async {
-            for round in 1..=ABORTS {
-                self.retry.run(|_| self.api.abort(upload_id)).await?;
-                if self.retry.run(|_| self.api.is_gone(upload_id)).await? {
-                    debug!(upload_id, "aborted");
-                    return Ok(());
-                }
-                tokio::time::sleep(Duration::from_millis(100) * round).await;
-            }
-            Err(Error::new(
-                ErrorKind::Unavailable,
-                "parts remain after it was aborted",
-            ))
-        };
-        aborted.await.map_err(|error: Error| {
-            Error::new(
-                error.kind(),
-                format!("upload {upload_id} is left on the service, which charges for it: {error}"),
-            )
-            .with_uri(self.api.location.uri())
-            .with_source(error)
-        })
     }
 }
 

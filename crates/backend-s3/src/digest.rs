@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crc_fast::{CrcAlgorithm, Digest};
+use md5::Md5;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Semaphore;
 use writer_core::{Crc64Nvme, Part, Result, Segment};
@@ -22,6 +23,7 @@ const READ: usize = 256 * 1024;
 pub(crate) struct Wanted {
     pub(crate) crc: bool,
     pub(crate) sha256: bool,
+    pub(crate) md5: bool,
 }
 
 /// What was computed.
@@ -29,6 +31,7 @@ pub(crate) struct Wanted {
 pub(crate) struct PartDigest {
     pub(crate) crc: Option<Crc64Nvme>,
     pub(crate) sha256: Option<[u8; 32]>,
+    pub(crate) md5: Option<[u8; 16]>,
 }
 
 /// Hashes parts on the blocking threads, no more of them at once than there are processors.
@@ -53,7 +56,7 @@ impl Hasher {
     ///
     /// If a file can't be read, or ends within its range ([`ErrorKind::SourceChanged`]).
     pub(crate) async fn digest(&self, part: &Part, wanted: Wanted) -> Result<PartDigest> {
-        if !wanted.crc && !wanted.sha256 {
+        if !wanted.crc && !wanted.sha256 && !wanted.md5 {
             return Ok(PartDigest::default());
         }
         if !part.reads_files() && part.len() <= INLINE {
@@ -71,12 +74,16 @@ impl Hasher {
 fn digest(segments: &[Segment], wanted: Wanted) -> Result<PartDigest> {
     let mut crc = wanted.crc.then(|| Digest::new(CrcAlgorithm::Crc64Nvme));
     let mut sha256 = wanted.sha256.then(Sha256::new);
+    let mut md5 = wanted.md5.then(Md5::new);
     let mut update = |bytes: &[u8]| {
         if let Some(crc) = &mut crc {
             crc.update(bytes);
         }
         if let Some(sha256) = &mut sha256 {
             sha256.update(bytes);
+        }
+        if let Some(md5) = &mut md5 {
+            md5.update(bytes);
         }
     };
     let mut buffer = Vec::new();
@@ -93,6 +100,7 @@ fn digest(segments: &[Segment], wanted: Wanted) -> Result<PartDigest> {
     Ok(PartDigest {
         crc: crc.map(|crc| Crc64Nvme(crc.finalize())),
         sha256: sha256.map(|sha256| sha256.finalize().into()),
+        md5: md5.map(|md5| md5.finalize().into()),
     })
 }
 
@@ -146,21 +154,23 @@ pub(crate) mod tests {
         splitter.next_part().unwrap()
     }
 
-    const BOTH: Wanted = Wanted {
+    const ALL: Wanted = Wanted {
         crc: true,
         sha256: true,
+        md5: true,
     };
 
-    // The check value of CRC-64/NVME, and the SHA-256 of the same nine digits.
+    // The check value of CRC-64/NVME, and the other two of the same nine digits.
     #[tokio::test]
     async fn known_values() {
         let digest = Hasher::default()
-            .digest(&part_of(vec!["123456789".into()]), BOTH)
+            .digest(&part_of(vec!["123456789".into()]), ALL)
             .await
             .unwrap();
         assert_eq!(digest.crc, Some(Crc64Nvme(0xae8b_1486_0a79_9888)));
         let sha256 = digest.sha256.unwrap();
         assert_eq!(sha256[..4], [0x15, 0xe2, 0xb0, 0xd3]);
+        assert_eq!(digest.md5.unwrap()[..4], [0x25, 0xf9, 0xe7, 0x94]);
     }
 
     #[tokio::test]
@@ -172,15 +182,15 @@ pub(crate) mod tests {
         let hasher = Hasher::default();
         let from_file = part_of(vec![Segment::file(file, 5..600_000)]);
         let from_memory = part_of(vec![data[5..600_000].to_vec().into()]);
-        let expected = hasher.digest(&from_memory, BOTH).await.unwrap();
-        assert_eq!(hasher.digest(&from_file, BOTH).await.unwrap(), expected);
+        let expected = hasher.digest(&from_memory, ALL).await.unwrap();
+        assert_eq!(hasher.digest(&from_file, ALL).await.unwrap(), expected);
     }
 
     #[tokio::test]
     async fn a_file_that_is_too_short_has_changed() {
         let file = Arc::new(tempfile::tempfile().unwrap());
         let part = part_of(vec![Segment::file(file, 0..10)]);
-        let error = Hasher::default().digest(&part, BOTH).await.unwrap_err();
+        let error = Hasher::default().digest(&part, ALL).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::SourceChanged);
     }
 

@@ -65,6 +65,12 @@ impl PartTask {
     }
 
     async fn send(&self) -> Result<StoredPart> {
+        if let Some(resumed) = &self.context.resumed
+            && let Some(stored) = resumed.recognise(&self.context, self.part.part()).await?
+        {
+            debug!("was there already");
+            return Ok(stored);
+        }
         let ahead = match self.context.hashing() {
             // Hashed while Create is on its way.
             Hashing::Ahead => Some(self.digest().await?),

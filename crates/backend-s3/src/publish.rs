@@ -20,6 +20,7 @@ pub(crate) struct Receipt {
     pub(crate) version_id: Option<String>,
     pub(crate) checksum: Option<Crc64Nvme>,
     pub(crate) retries: u64,
+    pub(crate) bytes_reused: u64,
 }
 
 /// Stores an object of one part.
@@ -59,6 +60,7 @@ pub(crate) async fn put(
             version_id: stored.version_id,
             checksum: digest.crc,
             retries: retries.load(Ordering::Relaxed),
+            bytes_reused: 0,
         });
     }
 }
@@ -84,6 +86,9 @@ pub(crate) async fn complete(
         return Err(damaged(sent, stored));
     }
     debug!(size, parts = parts.len(), "completed");
+    if let Some(resumed) = &context.resumed {
+        resumed.conclude();
+    }
     Ok(Receipt {
         size,
         parts: u32::try_from(parts.len()).unwrap_or(u32::MAX),
@@ -91,6 +96,10 @@ pub(crate) async fn complete(
         version_id: completed.version_id,
         checksum: whole,
         retries: retries.load(Ordering::Relaxed),
+        bytes_reused: context
+            .resumed
+            .as_ref()
+            .map_or(0, |resumed| resumed.reused()),
     })
 }
 
@@ -124,7 +133,9 @@ async fn as_listed(
     let listed = context.api.list_parts(upload_id).await?;
     let current = |part: &StoredPart| {
         listed
+            .parts
             .iter()
+            .map(|part| &part.stored)
             .find(|listed| listed.number == part.number)
             .filter(|listed| listed.len == part.len && listed.crc.is_some())
             .filter(|listed| listed.crc == part.crc)

@@ -15,6 +15,7 @@ use writer_tokio::{CleanUps, Intake, LeavingPart, PAGE_SIZE, PartSink, Sources};
 use crate::context::Context;
 use crate::location::Location;
 use crate::publish::Receipt;
+use crate::resume::Resumed;
 use crate::store::S3ObjectStore;
 use crate::upload::{self, Command};
 
@@ -30,6 +31,9 @@ pub struct MultipartUploadConfig {
     /// Abort the upload when the sink is dropped. If false, its parts stay on the service, to be
     /// found by ListMultipartUploads, and are charged for. Default true.
     pub abort_on_drop: bool,
+    /// Leave the parts of an upload that fails, is cancelled or is dropped, so that it can be
+    /// taken up again ([`S3ObjectStore::resume`]); they are charged for until then. Default false.
+    pub keep_parts: bool,
 }
 
 impl Default for MultipartUploadConfig {
@@ -44,6 +48,7 @@ impl From<WriterOptions> for MultipartUploadConfig {
             writer,
             auto_flush: true,
             abort_on_drop: true,
+            keep_parts: false,
         }
     }
 }
@@ -60,6 +65,13 @@ impl MultipartUploadConfig {
     #[must_use]
     pub fn with_abort_on_drop(mut self, abort_on_drop: bool) -> Self {
         self.abort_on_drop = abort_on_drop;
+        self
+    }
+
+    /// Sets [`keep_parts`](Self::keep_parts).
+    #[must_use]
+    pub fn with_keep_parts(mut self, keep_parts: bool) -> Self {
+        self.keep_parts = keep_parts;
         self
     }
 }
@@ -81,6 +93,8 @@ pub struct MultipartCompleteInfo {
     pub parts: u32,
     /// Requests that were tried again.
     pub retries: u64,
+    /// Bytes that an earlier upload had stored, and that were not sent again.
+    pub bytes_reused: u64,
     /// From the making of the sink to the confirmation.
     pub elapsed: Duration,
 }
@@ -128,22 +142,24 @@ impl StreamingMultipartSink {
             bucket: bucket.to_owned(),
             key: key.to_owned(),
         };
-        Self::at(store, location, config)
+        Self::at(store, location, config, None)
     }
 
     pub(crate) fn at(
         store: &S3ObjectStore,
         location: Location,
         config: MultipartUploadConfig,
+        resumed: Option<Arc<Resumed>>,
     ) -> Result<Self> {
         let uri = location.uri();
-        Self::open(store, location, config).map_err(|error| error.with_uri(uri))
+        Self::open(store, location, config, resumed).map_err(|error| error.with_uri(uri))
     }
 
     fn open(
         store: &S3ObjectStore,
         location: Location,
         config: MultipartUploadConfig,
+        resumed: Option<Arc<Resumed>>,
     ) -> Result<Self> {
         let runtime = Handle::try_current().map_err(|error| {
             Error::new(
@@ -156,7 +172,8 @@ impl StreamingMultipartSink {
         let plan = PartPlan::new(&config.writer, store.part_limits(), budget.capacity())?;
         let multipart = plan.total().is_some_and(|total| total > plan.part_size(1));
         let set_aside = config.writer.buffer_capacity;
-        let context = store.upload_context(location, config.writer, config.abort_on_drop);
+        let auto_flush = config.auto_flush;
+        let context = store.upload_context(location, config, resumed);
         Ok(Self {
             intake: Intake::new(plan, budget, set_aside),
             sources: Sources::default(),
@@ -167,7 +184,7 @@ impl StreamingMultipartSink {
                 cleanups: Arc::clone(store.cleanups()),
                 upload: None,
                 held: VecDeque::new(),
-                auto_flush: config.auto_flush,
+                auto_flush,
                 multipart,
             },
             started: Instant::now(),
@@ -235,6 +252,10 @@ impl StreamingMultipartSink {
         &self.outbox.context.options
     }
 
+    pub(crate) fn is_resumed(&self) -> bool {
+        self.outbox.context.resumed.is_some()
+    }
+
     /// Bytes taken so far.
     #[must_use]
     pub fn bytes_written(&self) -> u64 {
@@ -277,11 +298,13 @@ impl StreamingMultipartSink {
             total_bytes: receipt.size,
             parts: receipt.parts,
             retries: receipt.retries,
+            bytes_reused: receipt.bytes_reused,
             elapsed: self.started.elapsed(),
         })
     }
 
-    /// Stops, aborts the upload and returns when it is gone.
+    /// Stops, aborts the upload and returns when it is gone; with `keep_parts`, what is stored
+    /// stays.
     ///
     /// # Errors
     ///

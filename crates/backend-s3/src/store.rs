@@ -23,6 +23,7 @@ use crate::lanes::Lanes;
 use crate::lister::S3Lister;
 use crate::location::Location;
 use crate::reader::S3Reader;
+use crate::resume::{Resume, Resumed};
 use crate::retry::Retries;
 use crate::sink::{MultipartUploadConfig, StreamingMultipartSink};
 use crate::writer::S3StreamingWriter;
@@ -38,6 +39,7 @@ const STALL_TIMEOUT: Duration = Duration::from_secs(60);
 #[derive(Clone)]
 pub struct S3ObjectStore(Arc<Inner>);
 
+#[derive(Clone)]
 struct Inner {
     client: Client,
     budget: MemoryBudget,
@@ -50,6 +52,14 @@ struct Inner {
     service: Arc<Service>,
     lanes: Lanes,
     repeat_late: bool,
+    mode: Mode,
+}
+
+/// How the writers of one store differ from those of another on the same service.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Mode {
+    pub(crate) resume: Option<Resume>,
+    pub(crate) keep_parts: bool,
 }
 
 impl S3ObjectStore {
@@ -111,6 +121,7 @@ impl S3ObjectStore {
                 !config.ignore_slow_down,
             ),
             repeat_late: !config.wait_for_late_parts,
+            mode: Mode::default(),
         })))
     }
 
@@ -132,22 +143,35 @@ impl S3ObjectStore {
     pub(crate) fn upload_context(
         &self,
         location: Location,
-        options: WriterOptions,
-        abort_on_drop: bool,
+        config: MultipartUploadConfig,
+        resumed: Option<Arc<Resumed>>,
     ) -> Context {
         Context {
             api: self.api(location),
-            options: Arc::new(options),
+            options: Arc::new(config.writer),
             retry: self.0.retry.clone(),
             hasher: self.0.hasher.clone(),
             sign: self.0.sign,
             service: Arc::clone(&self.0.service),
             repeat_late: self.0.repeat_late,
-            abort_on_drop,
+            abort_on_drop: config.abort_on_drop,
+            keep_parts: config.keep_parts,
+            resumed,
         }
     }
 
-    fn api(&self, location: Location) -> Api {
+    pub(crate) fn retries(&self) -> &Retries {
+        &self.0.retry
+    }
+
+    /// This store, with writers of another kind.
+    pub(crate) fn with_mode(&self, change: impl FnOnce(&mut Mode)) -> Self {
+        let mut inner = Inner::clone(&self.0);
+        change(&mut inner.mode);
+        Self(Arc::new(inner))
+    }
+
+    pub(crate) fn api(&self, location: Location) -> Api {
         Api {
             client: self.0.client.clone(),
             location: Arc::new(location),
@@ -156,12 +180,25 @@ impl S3ObjectStore {
         }
     }
 
-    fn writer(&self, uri: &str, options: WriterOptions) -> Result<Box<dyn ObjectWriter>> {
+    pub(crate) async fn open(
+        &self,
+        uri: &str,
+        mut options: WriterOptions,
+    ) -> Result<Box<dyn ObjectWriter>> {
         let location = Location::object(uri)?;
+        let mut resumed = None;
+        if let Some(how) = &self.0.mode.resume {
+            let found = self.find_upload(&location, how, &options).await;
+            resumed = found.map_err(|error| error.with_uri(uri))?;
+        }
+        if let Some(resumed) = &resumed {
+            options = resumed.fit(options, self.part_limits());
+        }
         let (store, named) = (self.clone(), uri.to_owned());
         open_writer(uri, options, move |options| {
-            let config = MultipartUploadConfig::from(options);
-            let sink = StreamingMultipartSink::at(&store, location, config)?;
+            let mut config = MultipartUploadConfig::from(options);
+            config.keep_parts = store.0.mode.keep_parts;
+            let sink = StreamingMultipartSink::at(&store, location, config, resumed)?;
             Ok(Box::new(S3StreamingWriter::new(named, sink)))
         })
     }
@@ -175,12 +212,12 @@ impl ObjectStore for S3ObjectStore {
         options: Option<WriterOptions>,
     ) -> Result<Box<dyn ObjectWriter>> {
         let options = options.map_or_else(WriterOptions::from_env, Ok)?;
-        self.writer(uri, options)
+        self.open(uri, options).await
     }
 
     async fn put(&self, uri: &str, data: Segment) -> Result<ObjectMetadata> {
         let options = WriterOptions::from_env()?.with_expected_size(data.len());
-        let mut writer = self.writer(uri, options)?;
+        let mut writer = self.open(uri, options).await?;
         writer.write_owned(data).await?;
         writer.finish().await
     }

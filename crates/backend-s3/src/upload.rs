@@ -100,10 +100,12 @@ struct Upload {
 
 impl Upload {
     fn new(context: Context, failure: watch::Sender<Option<Error>>) -> Self {
+        let resumed = context.resumed.as_ref();
+        let created = resumed.map(|resumed| watch::channel(Some(Ok(resumed.upload_id.clone()))).1);
         Self {
             context,
             failure,
-            created: None,
+            created,
             queue: VecDeque::new(),
             active: JoinSet::new(),
             stragglers: Stragglers::default(),
@@ -256,13 +258,16 @@ impl Upload {
         if let Some(error) = self.failure.borrow().as_ref() {
             return Err(error.clone());
         }
-        match self.whole.take() {
-            Some(whole) => publish::put(&self.context, whole, sources, &self.retries).await,
-            None => {
-                sources.verify()?;
-                self.complete().await
-            }
+        let Some(whole) = self.whole.take() else {
+            sources.verify()?;
+            return self.complete().await;
+        };
+        let receipt = publish::put(&self.context, whole, sources, &self.retries).await?;
+        // An upload that was taken up, and that turned out not to be needed.
+        if let Err(left) = self.abort().await {
+            warn!(error = %left, "an upload is left that is not needed any more");
         }
+        Ok(receipt)
     }
 
     async fn complete(&mut self) -> Result<Receipt> {
@@ -283,6 +288,9 @@ impl Upload {
         let mut error = error.with_uri(self.context.api.location.uri());
         if self.ended {
             return error;
+        }
+        if let Some(id) = self.kept() {
+            error = error.with_note(format!("upload {id} keeps its parts, to be resumed"));
         }
         debug!(%error, "failed");
         self.failure.send_replace(Some(error.clone()));
@@ -313,6 +321,19 @@ impl Upload {
         self.queue.clear();
         self.whole = None;
         self.active.shutdown().await;
+        if self.context.keep_parts {
+            return Ok(());
+        }
+        self.abort().await
+    }
+
+    /// The id of the upload whose parts stay, if it has one.
+    fn kept(&self) -> Option<Arc<str>> {
+        let created = self.created.as_ref().filter(|_| self.context.keep_parts)?;
+        created.borrow().as_ref()?.as_ref().ok().cloned()
+    }
+
+    async fn abort(&self) -> Result<()> {
         let Some(created) = &self.created else {
             return Ok(());
         };
@@ -320,7 +341,8 @@ impl Upload {
         let Ok(upload_id) = upload_id(created).await else {
             return Ok(());
         };
-        self.context.abort(&upload_id).await
+        let (api, retries) = (&self.context.api, &self.context.retry);
+        api.abort_whole(retries, &upload_id).await
     }
 
     async fn on_writer_gone(&mut self, cleanup: Option<&CleanUp>) {

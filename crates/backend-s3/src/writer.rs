@@ -13,16 +13,26 @@ pub struct S3StreamingWriter {
     uri: String,
     receipt: ObjectMetadata,
     sink: StreamingMultipartSink,
+    resumed: bool,
 }
 
 impl S3StreamingWriter {
     pub(crate) fn new(uri: String, sink: StreamingMultipartSink) -> Self {
         let options = sink.options();
         let mut receipt = ObjectMetadata::new(uri.clone(), 0);
-        receipt.content_type.clone_from(&options.content_type);
-        receipt.metadata.clone_from(&options.metadata);
+        // Those of an upload that is taken up again were said when it was begun.
+        if !sink.is_resumed() {
+            receipt.content_type.clone_from(&options.content_type);
+            receipt.metadata.clone_from(&options.metadata);
+        }
         receipt.condition = options.is_conditional().then_some(Condition::Enforced);
-        Self { uri, receipt, sink }
+        let resumed = sink.is_resumed();
+        Self {
+            uri,
+            receipt,
+            sink,
+            resumed,
+        }
     }
 
     /// The object's URI.
@@ -58,6 +68,7 @@ impl ObjectWriter for S3StreamingWriter {
         receipt.version_id = info.version_id;
         receipt.checksum = info.checksum;
         receipt.parts = Some(info.parts);
+        receipt.bytes_reused = self.resumed.then_some(info.bytes_reused);
         Ok(receipt)
     }
 

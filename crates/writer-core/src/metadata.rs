@@ -70,6 +70,9 @@ pub struct ObjectMetadata {
     pub metadata: BTreeMap<String, String>,
     /// As a receipt: how many parts were sent (1 for an object that went in one request).
     pub parts: Option<u32>,
+    /// As the receipt of an upload that was taken up again: bytes that were there already, and
+    /// were not sent.
+    pub bytes_reused: Option<u64>,
     /// As a receipt: how the condition of the write was kept, if it had one.
     pub condition: Option<Condition>,
 }

@@ -1,0 +1,143 @@
+//! The requests that look at what is there, and change nothing.
+
+use std::time::SystemTime;
+
+use aws_sdk_s3::operation::list_parts::builders::ListPartsFluentBuilder;
+use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumMode, MultipartUpload, Part};
+use writer_core::{ErrorKind, ObjectMetadata, Result};
+
+use super::{Api, StoredPart, decode, owned, unexpected, unquoted, unsigned};
+use crate::error::{code_of, from_sdk};
+
+/// The parts of an upload that is not completed.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Parts {
+    pub(crate) parts: Vec<ListedPart>,
+    /// What its checksums are made with, where the service says it.
+    pub(crate) algorithm: Option<ChecksumAlgorithm>,
+}
+
+/// A part as the service lists it.
+#[derive(Clone, Debug)]
+pub(crate) struct ListedPart {
+    pub(crate) stored: StoredPart,
+    pub(crate) modified: Option<SystemTime>,
+}
+
+/// An upload that was begun and not ended.
+#[derive(Clone, Debug)]
+pub(crate) struct Pending {
+    pub(crate) key: String,
+    pub(crate) upload_id: String,
+    pub(crate) initiated: Option<SystemTime>,
+}
+
+impl Api {
+    /// The parts that the service has.
+    pub(crate) async fn list_parts(&self, upload_id: &str) -> Result<Parts> {
+        let mut found = Parts::default();
+        let mut pages = self.parts_of(upload_id).into_paginator().send();
+        while let Some(page) = self.answered(pages.next()).await? {
+            let page = page.map_err(|error| from_sdk("ListParts", error))?;
+            found.algorithm = page.checksum_algorithm().cloned().or(found.algorithm);
+            for part in page.parts() {
+                found.parts.push(listed(part)?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// True if nothing of the upload is left, as far as the credentials let one see.
+    pub(crate) async fn is_gone(&self, upload_id: &str) -> Result<bool> {
+        let request = self.parts_of(upload_id).max_parts(1);
+        match self.answered(request.send()).await? {
+            Ok(_) => Ok(false),
+            Err(error) if code_of(&error) == Some("NoSuchUpload") => Ok(true),
+            Err(error) => match from_sdk("ListParts", error) {
+                error if error.kind() == ErrorKind::NotFound => Ok(true),
+                // Credentials that may only write can't look; the abort was confirmed.
+                error if error.kind() == ErrorKind::AccessDenied => Ok(true),
+                error => Err(error),
+            },
+        }
+    }
+
+    fn parts_of(&self, upload_id: &str) -> ListPartsFluentBuilder {
+        self.client
+            .list_parts()
+            .bucket(&self.location.bucket)
+            .key(&self.location.key)
+            .upload_id(upload_id)
+    }
+
+    /// The uploads of keys that begin with this one, as far as one page goes, and where the next
+    /// one begins.
+    pub(crate) async fn list_uploads(
+        &self,
+        from: Option<(String, String)>,
+    ) -> Result<(Vec<Pending>, Option<(String, String)>)> {
+        let (key, id) = from.unzip();
+        let request = self
+            .client
+            .list_multipart_uploads()
+            .bucket(&self.location.bucket)
+            .prefix(&self.location.key)
+            .set_key_marker(key)
+            .set_upload_id_marker(id);
+        let page = self
+            .answered(request.send())
+            .await?
+            .map_err(|error| from_sdk("ListMultipartUploads", error))?;
+        let next = match (page.next_key_marker(), page.next_upload_id_marker()) {
+            (Some(key), Some(id)) if page.is_truncated() == Some(true) => {
+                Some((key.to_owned(), id.to_owned()))
+            }
+            _ => None,
+        };
+        let uploads = page.uploads().iter().filter_map(pending).collect();
+        Ok((uploads, next))
+    }
+
+    pub(crate) async fn head(&self) -> Result<ObjectMetadata> {
+        let request = self
+            .client
+            .head_object()
+            .bucket(&self.location.bucket)
+            .key(&self.location.key)
+            .checksum_mode(ChecksumMode::Enabled);
+        let output = self
+            .answered(request.send())
+            .await?
+            .map_err(|error| from_sdk("HeadObject", error))?;
+        let size = unsigned(output.content_length().unwrap_or_default())?;
+        let mut metadata = ObjectMetadata::new(self.location.uri(), size);
+        metadata.e_tag = output.e_tag().map(unquoted);
+        metadata.version_id = output.version_id().map(str::to_owned);
+        metadata.checksum = decode(output.checksum_crc64_nvme())?;
+        metadata.last_modified = output.last_modified().and_then(|at| (*at).try_into().ok());
+        metadata.content_type = output.content_type().map(str::to_owned);
+        metadata.metadata = output.metadata().into_iter().flatten().map(owned).collect();
+        Ok(metadata)
+    }
+}
+
+fn listed(part: &Part) -> Result<ListedPart> {
+    Ok(ListedPart {
+        stored: StoredPart {
+            number: u32::try_from(part.part_number().unwrap_or_default())
+                .map_err(|_| unexpected("a part number below 0"))?,
+            len: unsigned(part.size().unwrap_or_default())?,
+            e_tag: part.e_tag().unwrap_or_default().to_owned(),
+            crc: decode(part.checksum_crc64_nvme())?,
+        },
+        modified: part.last_modified().and_then(|at| (*at).try_into().ok()),
+    })
+}
+
+fn pending(upload: &MultipartUpload) -> Option<Pending> {
+    Some(Pending {
+        key: upload.key()?.to_owned(),
+        upload_id: upload.upload_id()?.to_owned(),
+        initiated: upload.initiated().and_then(|at| (*at).try_into().ok()),
+    })
+}

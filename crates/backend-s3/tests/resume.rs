@@ -1,0 +1,276 @@
+//! Uploads that stop, and are taken up again.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::fs;
+use std::sync::Arc;
+use std::time::Duration;
+
+use backend_s3::{Resume, S3ObjectStore};
+use common::{PART, open, options, random, server, store};
+use testkit::server::{Fault, TestServer};
+use writer_core::{Error, ErrorKind, ObjectMetadata, ObjectStore, Result, Segment, WriterOptions};
+
+const PARTS: u64 = 8;
+const URI: &str = "s3://test/key";
+
+fn data() -> Vec<u8> {
+    random(1, (PARTS * PART - 100) as usize)
+}
+
+fn now() -> Resume {
+    Resume::default().with_min_idle(Duration::ZERO)
+}
+
+/// An upload of `data` that failed at part 6, and left its others.
+async fn broken_off(server: &TestServer, store: &S3ObjectStore, options: WriterOptions) -> Error {
+    let fault = server.inject(
+        Fault::on("UploadPart")
+            .part(6)
+            .always()
+            .respond(403, "AccessDenied"),
+    );
+    let keeping = store.keeping_parts();
+    let options = options.with_max_concurrency(1);
+    let mut writer = open(&keeping, "key", options).await;
+    let written = writer.write_owned(data().into()).await;
+    let error = match written {
+        Ok(()) => writer.finish().await.unwrap_err(),
+        Err(error) => error,
+    };
+    keeping.close().await.unwrap();
+    fault.remove();
+    server.clear_log();
+    error
+}
+
+async fn resume(
+    store: &S3ObjectStore,
+    data: &[u8],
+    options: WriterOptions,
+    how: Resume,
+) -> Result<ObjectMetadata> {
+    let mut writer = store.resume(URI, options, how).await?;
+    for chunk in data.chunks(100_000) {
+        writer.write_owned(chunk.to_vec().into()).await?;
+    }
+    writer.finish().await
+}
+
+#[tokio::test]
+async fn only_what_is_missing_is_sent() {
+    let server = server().start().await.unwrap();
+    let store = store(&server).await;
+    let error = broken_off(&server, &store, options()).await;
+    let left = server.uploads();
+    assert_eq!(left[0].parts.len(), 5);
+    assert!(error.message().contains(&left[0].upload_id), "{error}");
+
+    let receipt = resume(&store, &data(), options(), now()).await.unwrap();
+    assert_eq!(receipt.bytes_reused, Some(5 * PART));
+    assert_eq!(receipt.parts, Some(8));
+    assert_eq!(server.log_of("UploadPart").len(), 3);
+    assert!(server.log_of("CreateMultipartUpload").is_empty());
+    let object = server.object("key").unwrap();
+    assert_eq!(object.bytes(), data());
+    let crc = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc64Nvme, &data());
+    assert_eq!(receipt.checksum.unwrap().0, crc);
+    assert!(server.uploads().is_empty());
+}
+
+#[tokio::test]
+async fn a_file_is_resumed_with_the_part_size_of_the_upload() {
+    let server = server().start().await.unwrap();
+    let store = store(&server).await;
+    broken_off(&server, &store, options()).await;
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    std::io::Write::write_all(&mut file, &data()).unwrap();
+    let file = Arc::new(fs::File::open(file.path()).unwrap());
+    let size = data().len() as u64;
+    let options = WriterOptions::default()
+        .with_part_size(3 * PART)
+        .with_expected_size(size);
+    let mut writer = store.resume(URI, options, now()).await.unwrap();
+    writer
+        .write_owned(Segment::file(file, 0..size))
+        .await
+        .unwrap();
+    let receipt = writer.finish().await.unwrap();
+    assert_eq!(receipt.bytes_reused, Some(5 * PART));
+    assert_eq!(receipt.parts, Some(8));
+    assert_eq!(server.object("key").unwrap().bytes(), data());
+}
+
+#[tokio::test]
+async fn what_has_changed_since_is_sent_again() {
+    let server = server().start().await.unwrap();
+    let store = store(&server).await;
+    broken_off(&server, &store, options()).await;
+    let mut changed = data();
+    changed[PART as usize + 5] ^= 1;
+    changed.truncate(4 * PART as usize + 10);
+    let receipt = resume(&store, &changed, options(), now()).await.unwrap();
+    assert_eq!(receipt.bytes_reused, Some(3 * PART));
+    assert_eq!(server.object("key").unwrap().bytes(), changed);
+    assert_eq!(server.log_of("UploadPart").len(), 2);
+}
+
+#[tokio::test]
+async fn parts_without_a_checksum_are_compared_by_their_etags() {
+    let server = server().start().await.unwrap();
+    let store = store(&server).await;
+    let unchecked = options().with_checksums(false);
+    broken_off(&server, &store, unchecked.clone()).await;
+    let mut changed = data();
+    changed[5] ^= 1;
+    let receipt = resume(&store, &changed, unchecked, now()).await.unwrap();
+    assert_eq!(receipt.bytes_reused, Some(4 * PART));
+    assert_eq!(server.object("key").unwrap().bytes(), changed);
+}
+
+#[tokio::test]
+async fn an_upload_that_may_be_somebodys_is_left_alone_unless_it_is_named() {
+    let server = server().start().await.unwrap();
+    let store = store(&server).await;
+    broken_off(&server, &store, options()).await;
+    let error = resume(&store, &data(), options(), Resume::default())
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    let id = server.uploads()[0].upload_id.clone();
+    assert!(error.message().contains(&id), "{error}");
+    assert_eq!(server.uploads()[0].parts.len(), 5);
+
+    let named = Resume::default().with_upload_id(&id);
+    let receipt = resume(&store, &data(), options(), named.clone())
+        .await
+        .unwrap();
+    assert_eq!(receipt.bytes_reused, Some(5 * PART));
+    let ended = resume(&store, &data(), options(), named).await.unwrap_err();
+    assert_eq!(ended.kind(), ErrorKind::NotFound);
+}
+
+#[tokio::test]
+async fn without_an_upload_one_is_begun_and_what_fails_again_is_kept() {
+    let server = server().start().await.unwrap();
+    let store = store(&server).await;
+    let fault = server.inject(
+        Fault::on("UploadPart")
+            .part(6)
+            .always()
+            .respond(403, "AccessDenied"),
+    );
+    let resuming = store.resuming(now());
+    for round in 0..2 {
+        let mut writer = open(&resuming, "key", options()).await;
+        let written = writer.write_owned(data().into()).await;
+        let stopped = written.and(writer.finish().await.map(drop));
+        assert_eq!(stopped.unwrap_err().kind(), ErrorKind::AccessDenied);
+        assert_eq!(server.uploads().len(), 1, "round {round}");
+    }
+    fault.remove();
+    assert_eq!(server.log_of("CreateMultipartUpload").len(), 1);
+    let receipt = resume(&store, &data(), options(), now()).await.unwrap();
+    assert_eq!(server.object("key").unwrap().bytes(), data());
+    assert!(receipt.bytes_reused.unwrap() > 0);
+}
+
+#[tokio::test]
+async fn cancel_and_drop_keep_parts_where_that_is_asked_for() {
+    let server = server().start().await.unwrap();
+    let keeping = store(&server).await.keeping_parts();
+    for (uploads, cancel) in [(1, true), (2, false)] {
+        let mut writer = open(&keeping, "key", options()).await;
+        writer.write_owned(data().into()).await.unwrap();
+        while server.stats().requests_of("UploadPart") < 7 * uploads {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        if cancel {
+            writer.cancel().await.unwrap();
+        } else {
+            drop(writer);
+        }
+        keeping.close().await.unwrap();
+        assert_eq!(server.uploads().len() as u64, uploads);
+    }
+    assert_eq!(server.stats().requests_of("AbortMultipartUpload"), 0);
+    assert!(server.object("key").is_none());
+}
+
+#[tokio::test]
+async fn an_upload_that_is_not_needed_any_more_is_removed() {
+    let server = server().start().await.unwrap();
+    let store = store(&server).await;
+    broken_off(&server, &store, options()).await;
+    resume(&store, b"small by now", options(), now())
+        .await
+        .unwrap();
+    assert_eq!(server.object("key").unwrap().bytes(), "small by now");
+    assert!(server.uploads().is_empty());
+}
+
+#[tokio::test]
+async fn what_is_compressed_on_its_way_is_refused() {
+    let server = server().start().await.unwrap();
+    let store = store(&server).await.resuming(now());
+    let error = store
+        .create_writer("s3://test/log.zst", Some(options()))
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    let plain = options().with_compression(false);
+    let writer = store.create_writer("s3://test/log.zst", Some(plain)).await;
+    writer.unwrap().cancel().await.unwrap();
+}
+
+#[tokio::test]
+async fn uploads_are_found_looked_at_and_removed() {
+    let server = server().start().await.unwrap();
+    let store = store(&server).await;
+    broken_off(&server, &store, options()).await;
+    assert!(store.uploads("s3://test/other").await.unwrap().is_empty());
+    let found = store.uploads("s3://test/k").await.unwrap();
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].uri, URI);
+    assert!(found[0].initiated.is_some());
+    let parts = store.upload_parts(&found[0]).await.unwrap();
+    assert_eq!(parts.len(), 5);
+    assert!(
+        parts
+            .iter()
+            .all(|part| part.size == PART && part.checksum.is_some())
+    );
+    for _ in 0..2 {
+        store.abort_upload(&found[0]).await.unwrap();
+        assert!(server.uploads().is_empty());
+    }
+    let gone = store.upload_parts(&found[0]).await.unwrap_err();
+    assert_eq!(gone.kind(), ErrorKind::NotFound);
+    let error = store.uploads("s3://nowhere/").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+}
+
+/// More uploads, and more parts, than one page of a listing has.
+#[tokio::test]
+async fn listings_go_over_all_pages() {
+    const UPLOADS: usize = 1_010;
+    let server = server().keep_log(false).start().await.unwrap();
+    let store = store(&server).await;
+    let keeping = store.keeping_parts();
+    let mut writers = Vec::new();
+    for n in 0..UPLOADS {
+        let options = options().with_expected_size(2 * PART);
+        let mut writer = open(&keeping, &format!("many/{n:04}"), options).await;
+        writer.write_chunk(b"x").await.unwrap();
+        writers.push(writer);
+    }
+    while server.uploads().len() < UPLOADS {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let found = store.uploads("s3://test/many/").await.unwrap();
+    let mut uris: Vec<_> = found.iter().map(|upload| &upload.uri).collect();
+    uris.dedup();
+    assert_eq!(uris.len(), UPLOADS);
+}
