@@ -18,7 +18,7 @@ use std::sync::Arc;
 use aws_config::BehaviorVersion;
 use aws_sdk_s3::Client;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
-use backend_s3::{S3Config, S3ObjectStore};
+use backend_s3::{Conditions, S3Config, S3ObjectStore};
 use testkit::conformance::{Profile, Subject, attempt};
 use writer_core::split_scheme;
 
@@ -39,7 +39,11 @@ async fn main() -> writer_core::Result<ExitCode> {
     let profile = Profile::default()
         .with_create_only(!has("--conditions-ignored"))
         .with_concurrent_uploads(!has("--one-upload-wins"));
-    let store = S3ObjectStore::connect(S3Config::default().with_memory(MEMORY)).await?;
+    // Whether they are kept is what is tried.
+    let config = S3Config::default()
+        .with_memory(MEMORY)
+        .with_conditions(Conditions::Trust);
+    let store = S3ObjectStore::connect(config).await?;
     let look = Arc::new(look.connected().await);
     let leftovers = Arc::clone(&look);
     let subject = Subject::new(Arc::new(store), prefix.clone(), PART)

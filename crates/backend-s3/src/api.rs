@@ -48,6 +48,8 @@ pub(crate) struct Api {
     pub(crate) location: Arc<Location>,
     pub(crate) stall_timeout: Duration,
     pub(crate) lanes: Lanes,
+    /// The service takes checksums.
+    pub(crate) checksums: bool,
 }
 
 /// What the service says of a body that it stored.
@@ -85,7 +87,7 @@ impl Api {
             .set_content_type(options.content_type.clone())
             .set_metadata(metadata_of(options));
         // Declared here, or some services refuse the checksums of the parts.
-        let request = if options.enable_checksums {
+        let request = if options.enable_checksums && self.checksums {
             request
                 .checksum_algorithm(ChecksumAlgorithm::Crc64Nvme)
                 .checksum_type(ChecksumType::FullObject)
@@ -123,7 +125,7 @@ impl Api {
             .upload_id(upload_id)
             .part_number(number(part.number())?)
             .content_length(signed(part.len())?)
-            .set_checksum_crc64_nvme(sent.crc.map(encode))
+            .set_checksum_crc64_nvme(self.encode(sent.crc))
             .body(outgoing.sdk_body().into())
             .customize()
             .interceptor(SendPart::new(&outgoing, &sent));
@@ -156,14 +158,17 @@ impl Api {
             .set_content_type(options.content_type.clone())
             .set_metadata(metadata_of(options))
             .set_if_none_match(none_match(options))
-            .set_if_match(options.if_match.clone())
-            .set_checksum_crc64_nvme(digest.crc.map(encode))
+            .set_if_match(quoted_match(options))
+            .set_checksum_crc64_nvme(self.encode(digest.crc))
             .body(outgoing.sdk_body().into())
             .customize()
             .interceptor(SendPart::new(&outgoing, digest));
         let output = self.moving(outgoing.progress(), request.send()).await?;
         heed(&lane, &output);
-        let output = output.map_err(|error| conditional(from_sdk("PutObject", error), options))?;
+        let output = output.map_err(|error| {
+            let code = code_of(&error).map(str::to_owned);
+            conditional(from_sdk("PutObject", error), code.as_deref(), options)
+        })?;
         Ok(Stored {
             e_tag: output.e_tag().map(unquoted),
             version_id: output.version_id().map(str::to_owned),
@@ -186,7 +191,7 @@ impl Api {
                 CompletedPart::builder()
                     .part_number(number(part.number)?)
                     .e_tag(&part.e_tag)
-                    .set_checksum_crc64_nvme(part.crc.map(encode))
+                    .set_checksum_crc64_nvme(self.encode(part.crc))
                     .build(),
             );
         }
@@ -198,20 +203,19 @@ impl Api {
             .upload_id(upload_id)
             .multipart_upload(list.build())
             .mpu_object_size(signed(size)?)
-            .set_checksum_crc64_nvme(whole.map(encode))
-            .set_checksum_type(whole.map(|_| ChecksumType::FullObject))
+            .set_checksum_type(self.encode(whole).map(|_| ChecksumType::FullObject))
+            .set_checksum_crc64_nvme(self.encode(whole))
             .set_if_none_match(none_match(options))
-            .set_if_match(options.if_match.clone())
+            .set_if_match(quoted_match(options))
             .send();
         let output = match self.answered(output).await? {
             Ok(output) => output,
             Err(error) => {
-                let is_part = code_of(&error) == Some("InvalidPart");
+                let code = code_of(&error).map(str::to_owned);
                 let error = from_sdk("CompleteMultipartUpload", error);
-                return if is_part {
-                    Ok(Completed::InvalidPart(error))
-                } else {
-                    Err(conditional(error, options))
+                return match code.as_deref() {
+                    Some("InvalidPart") => Ok(Completed::InvalidPart(error)),
+                    code => Err(conditional(error, code, options)),
                 };
             }
         };
@@ -261,6 +265,12 @@ impl Api {
             Err(error) if code_of(&error) == Some("NoSuchUpload") => Ok(()),
             Err(error) => Err(from_sdk("AbortMultipartUpload", error)),
         }
+    }
+
+    /// A checksum as S3 has it, for a service that takes them.
+    fn encode(&self, crc: Option<Crc64Nvme>) -> Option<String> {
+        let crc = crc.filter(|_| self.checksums)?;
+        Some(BASE64.encode(crc.0.to_be_bytes()))
     }
 
     /// Waits for an answer, for as long as an answer may take.
@@ -360,31 +370,36 @@ fn unexpected(text: &str) -> Error {
 }
 
 /// What a failed condition means to whoever set it.
-fn conditional(error: Error, options: &WriterOptions) -> Error {
-    match error.kind() {
-        ErrorKind::PreconditionFailed if options.if_exists == IfExists::Fail => Error::new(
-            ErrorKind::AlreadyExists,
-            "the object exists already, and was to be created only",
-        )
-        .with_source(error),
-        // That there is none at all is NoSuchKey.
-        ErrorKind::PreconditionFailed | ErrorKind::NotFound
-            if options.if_match.is_some() && !is_upload_gone(&error) =>
-        {
-            Error::new(
-                ErrorKind::PreconditionFailed,
-                "the object is no longer the one that was to be replaced",
-            )
-            .with_source(error)
-        }
-        _ => error,
+fn conditional(error: Error, code: Option<&str>, options: &WriterOptions) -> Error {
+    let failed = error.kind() == ErrorKind::PreconditionFailed;
+    if failed && options.if_exists == IfExists::Fail {
+        exists_already().with_source(error)
+    } else if options.if_match.is_some() && (failed || code == Some("NoSuchKey")) {
+        replaced().with_source(error)
+    } else if code == Some("ConditionalRequestConflict") {
+        error.with_note("another write of the object came in between: write it anew")
+    } else {
+        error
     }
 }
 
-fn is_upload_gone(error: &Error) -> bool {
-    ["NoSuchUpload", "NoSuchBucket"]
-        .iter()
-        .any(|code| error.message().contains(code))
+pub(crate) fn exists_already() -> Error {
+    Error::new(
+        ErrorKind::AlreadyExists,
+        "the object exists already, and was to be created only",
+    )
+}
+
+pub(crate) fn replaced() -> Error {
+    Error::new(
+        ErrorKind::PreconditionFailed,
+        "the object is no longer the one that was to be replaced",
+    )
+}
+
+fn quoted_match(options: &WriterOptions) -> Option<String> {
+    let e_tag = options.if_match.as_ref()?;
+    Some(format!("\"{e_tag}\""))
 }
 
 fn none_match(options: &WriterOptions) -> Option<String> {
@@ -413,10 +428,6 @@ fn signed(len: u64) -> Result<i64> {
 
 pub(crate) fn unsigned(len: i64) -> Result<u64> {
     u64::try_from(len).map_err(|_| unexpected("a length below 0"))
-}
-
-fn encode(crc: Crc64Nvme) -> String {
-    BASE64.encode(crc.0.to_be_bytes())
 }
 
 pub(crate) fn decode(crc: Option<&str>) -> Result<Option<Crc64Nvme>> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use aws_sdk_s3::config::{Credentials, SharedHttpClient};
 use writer_core::PartLimits;
 
+use crate::profile::{Conditions, ServiceProfile};
 use crate::retry::RetryPolicy;
 
 /// Whether bodies are signed with SHA-256 (0.5 CPU seconds per GiB), besides their headers.
@@ -46,7 +47,17 @@ pub struct S3Config {
     pub memory: Option<u64>,
     /// Whether bodies are signed.
     pub payload_signing: PayloadSigning,
-    /// What the service takes. Default: [`PartLimits::S3`].
+    /// What the service is known to do. Default: by the host of the endpoint
+    /// ([`ServiceProfile::of_endpoint`]).
+    pub service: Option<ServiceProfile>,
+    /// What is done about conditions where the service is not known to keep them.
+    pub conditions: Conditions,
+    /// The account that the bucket must belong to; requests for another's fail with
+    /// [`AccessDenied`](writer_core::ErrorKind::AccessDenied).
+    pub expected_bucket_owner: Option<String>,
+    /// Agree to pay for requests to buckets whose requesters do.
+    pub requester_pays: bool,
+    /// What the service takes. Default: what its profile says.
     pub part_limits: Option<PartLimits>,
     /// Most bodies that all writers of the store send at once, from 1. Default 256. It is a
     /// ceiling: answers that ask to slow down (503, 429) halve the number, success raises it again.
@@ -141,6 +152,34 @@ impl S3Config {
         self
     }
 
+    /// Sets [`service`](Self::service).
+    #[must_use]
+    pub fn with_service(mut self, profile: ServiceProfile) -> Self {
+        self.service = Some(profile);
+        self
+    }
+
+    /// Sets [`conditions`](Self::conditions).
+    #[must_use]
+    pub fn with_conditions(mut self, conditions: Conditions) -> Self {
+        self.conditions = conditions;
+        self
+    }
+
+    /// Sets [`expected_bucket_owner`](Self::expected_bucket_owner).
+    #[must_use]
+    pub fn with_expected_bucket_owner(mut self, account: impl Into<String>) -> Self {
+        self.expected_bucket_owner = Some(account.into());
+        self
+    }
+
+    /// Sets [`requester_pays`](Self::requester_pays).
+    #[must_use]
+    pub fn with_requester_pays(mut self, pays: bool) -> Self {
+        self.requester_pays = pays;
+        self
+    }
+
     /// Sets [`part_limits`](Self::part_limits).
     #[must_use]
     pub fn with_part_limits(mut self, limits: PartLimits) -> Self {
@@ -195,6 +234,10 @@ impl fmt::Debug for S3Config {
             .field("ca_bundle", &self.ca_bundle)
             .field("memory", &self.memory)
             .field("payload_signing", &self.payload_signing)
+            .field("service", &self.service)
+            .field("conditions", &self.conditions)
+            .field("expected_bucket_owner", &self.expected_bucket_owner)
+            .field("requester_pays", &self.requester_pays)
             .field("part_limits", &self.part_limits)
             .field("max_in_flight", &self.max_in_flight)
             .field("ignore_slow_down", &self.ignore_slow_down)

@@ -14,16 +14,26 @@ use aws_sdk_s3::config::SharedHttpClient;
 use writer_core::Result;
 
 use crate::config::S3Config;
+use crate::headers::BucketHeaders;
 use crate::http::{self, CaBundle};
+use crate::profile::ServiceProfile;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A client for `config`, and whether its requests go over plain HTTP.
+/// A client, and what its endpoint tells.
+pub(crate) struct Connected {
+    pub(crate) client: Client,
+    /// Requests go over plain HTTP.
+    pub(crate) plain: bool,
+    pub(crate) profile: ServiceProfile,
+}
+
+/// A client for `config`.
 ///
 /// # Errors
 ///
 /// If the CA bundle can't be used.
-pub(crate) async fn connect(config: &S3Config) -> Result<(Client, bool)> {
+pub(crate) async fn connect(config: &S3Config) -> Result<Connected> {
     let http = match &config.http_client {
         Some(client) => client.clone(),
         None => SharedHttpClient::new(http::Client::new(ca_bundle(config).await?)),
@@ -49,8 +59,12 @@ pub(crate) async fn connect(config: &S3Config) -> Result<(Client, bool)> {
     if shared.region().is_none() && endpoint.is_some() {
         builder = builder.region(Region::from_static("us-east-1"));
     }
-    let plain = endpoint.is_some_and(|url| is_plain(&url));
-    Ok((Client::from_conf(tune(builder).build()), plain))
+    let builder = tune(builder, config);
+    Ok(Connected {
+        client: Client::from_conf(builder.build()),
+        plain: endpoint.as_deref().is_some_and(is_plain),
+        profile: ServiceProfile::of_endpoint(endpoint.as_deref()),
+    })
 }
 
 async fn ca_bundle(config: &S3Config) -> Result<Option<CaBundle>> {
@@ -65,8 +79,8 @@ async fn ca_bundle(config: &S3Config) -> Result<Option<CaBundle>> {
 /// `client` with what would work against this crate switched off: the SDK's retries (ours count
 /// parts), its stalled-stream protection (64 parts over a slow line look stalled to it, and fail
 /// within seconds) and its own checksums (a second hash, sent as trailers).
-pub(crate) fn tuned(client: &Client) -> Client {
-    Client::from_conf(tune(client.config().to_builder()).build())
+pub(crate) fn tuned(client: &Client, config: &S3Config) -> Client {
+    Client::from_conf(tune(client.config().to_builder(), config).build())
 }
 
 pub(crate) fn is_plain(endpoint: &str) -> bool {
@@ -75,8 +89,9 @@ pub(crate) fn is_plain(endpoint: &str) -> bool {
         .is_some_and(|scheme| scheme.eq_ignore_ascii_case("http://"))
 }
 
-fn tune(builder: Builder) -> Builder {
+fn tune(builder: Builder, config: &S3Config) -> Builder {
     builder
+        .interceptor(BucketHeaders::new(config))
         .retry_config(RetryConfig::disabled())
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)

@@ -3,19 +3,26 @@
 use std::sync::Arc;
 
 use tracing::debug;
-use writer_core::{Crc64Nvme, Error, ErrorKind, Result, WriterOptions};
+use writer_core::{Condition, Crc64Nvme, Error, ErrorKind, Result, WriterOptions};
 
-use crate::api::{Api, Stored};
+use crate::api::{Api, Stored, exists_already, replaced};
 use crate::checks::{Hashing, Service};
 use crate::digest::{Hasher, PartDigest, Wanted};
 use crate::resume::Resumed;
 use crate::retry::Retries;
+
+/// The name under which an object's metadata keep the token of a conditional write.
+pub(crate) const TOKEN: &str = "writer-token";
 
 /// What an upload needs to know of its store and its object.
 #[derive(Clone, Debug)]
 pub(crate) struct Context {
     pub(crate) api: Api,
     pub(crate) options: Arc<WriterOptions>,
+    /// How the condition of the write is kept, if it has one.
+    pub(crate) condition: Option<Condition>,
+    /// What tells this write's object from any other, where it has a condition.
+    pub(crate) token: Option<String>,
     pub(crate) retry: Retries,
     pub(crate) hasher: Hasher,
     /// Payloads are signed, by configuration.
@@ -70,6 +77,31 @@ impl Context {
         }
     }
 
+    /// Looks whether the condition holds, where the service is not known to look.
+    ///
+    /// # Errors
+    ///
+    /// What the service would say if it looked.
+    pub(crate) async fn check_first(&self) -> Result<()> {
+        if self.condition != Some(Condition::Advisory) {
+            return Ok(());
+        }
+        let found = match self.retry.run(|_| self.api.head()).await {
+            Ok(found) => Some(found),
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        match &self.options.if_match {
+            Some(wanted)
+                if found.as_ref().and_then(|found| found.e_tag.as_ref()) != Some(wanted) =>
+            {
+                Err(replaced())
+            }
+            None if found.is_some() => Err(exists_already()),
+            _ => Ok(()),
+        }
+    }
+
     /// Sends the request that makes an object of `size` bytes visible, with the attempt's number,
     /// until its outcome is known.
     pub(crate) async fn make_visible<F>(
@@ -110,8 +142,11 @@ impl Context {
             Err(head) if head.kind() == ErrorKind::NotFound => return Err(error),
             Err(head) => return Err(ambiguous(error.with_note(head))),
         };
-        let same = found.size == size && whole.is_none_or(|whole| found.checksum == Some(whole));
-        let proven = whole.is_some() && !self.options.is_conditional();
+        let same = match &self.token {
+            Some(token) => found.metadata.get(TOKEN) == Some(token),
+            None => found.size == size && whole.is_none_or(|whole| found.checksum == Some(whole)),
+        };
+        let proven = self.token.is_some() || whole.is_some() && !self.options.is_conditional();
         match (same, proven) {
             (true, true) => {
                 debug!("the answer was lost, but the object is there");
@@ -128,6 +163,11 @@ impl Context {
             (false, _) => Err(error),
         }
     }
+}
+
+/// A new token, which no other write has.
+pub(crate) fn token() -> String {
+    format!("{:032x}", fastrand::u128(..))
 }
 
 /// True if the service no longer has the upload, or now has the object that a condition forbids.

@@ -7,6 +7,8 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::RequestId;
 use writer_core::{Error, ErrorKind};
 
+use crate::profile::advice;
+
 /// What failed, for the text: `UploadPart`, `CreateMultipartUpload`.
 pub(crate) fn from_sdk<E>(operation: &str, error: SdkError<E, HttpResponse>) -> Error
 where
@@ -92,7 +94,11 @@ fn from_service(operation: &str, status: u16, error: &impl ProvideErrorMetadata)
         }
         _ => format!("{operation}: {name} ({status})"),
     };
-    Error::new(kind, text).with_retryable(retryable)
+    let refusal = Error::new(kind, text).with_retryable(retryable);
+    match advice(code, error.message().unwrap_or_default()) {
+        Some(advice) => refusal.with_note(advice),
+        None => refusal,
+    }
 }
 
 /// A failure on this side, before a request was sent: no credentials, no region.

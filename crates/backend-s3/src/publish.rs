@@ -38,6 +38,7 @@ pub(crate) async fn put(
         let digest = context.hasher.digest(part, context.wanted(sign)).await?;
         sources.verify()?;
         context.options.check_whole(digest.crc)?;
+        context.check_first().await?;
         let digest = &digest;
         let put = |attempt| {
             count_retry(retries, attempt);
@@ -75,6 +76,7 @@ pub(crate) async fn complete(
     let size = parts.iter().map(|part| part.len).sum();
     let whole = whole_checksum(parts);
     context.options.check_whole(whole)?;
+    context.check_first().await?;
     let complete = |attempt| {
         count_retry(retries, attempt);
         complete_once(context, upload_id, parts, whole)

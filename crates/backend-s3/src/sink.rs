@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::Instrument;
-use writer_core::{Crc64Nvme, Error, ErrorKind, Page, PartPlan, Result, Segment, WriterOptions};
+use writer_core::{
+    Condition, Crc64Nvme, Error, ErrorKind, Page, PartPlan, Result, Segment, WriterOptions,
+};
 use writer_tokio::{CleanUps, Intake, LeavingPart, PAGE_SIZE, PartSink, Sources};
 
 use crate::context::Context;
@@ -173,7 +175,9 @@ impl StreamingMultipartSink {
         let multipart = plan.total().is_some_and(|total| total > plan.part_size(1));
         let set_aside = config.writer.buffer_capacity;
         let auto_flush = config.auto_flush;
-        let context = store.upload_context(location, config, resumed);
+        let whole = plan.total().is_some_and(|total| total <= plan.part_size(1));
+        let condition = store.condition(&config.writer, !whole)?;
+        let context = store.upload_context(location, config, condition, resumed);
         Ok(Self {
             intake: Intake::new(plan, budget, set_aside),
             sources: Sources::default(),
@@ -250,6 +254,10 @@ impl StreamingMultipartSink {
 
     pub(crate) fn options(&self) -> &WriterOptions {
         &self.outbox.context.options
+    }
+
+    pub(crate) fn condition(&self) -> Option<Condition> {
+        self.outbox.context.condition
     }
 
     pub(crate) fn is_resumed(&self) -> bool {

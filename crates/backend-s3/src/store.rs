@@ -7,21 +7,22 @@ use std::time::Duration;
 use async_trait::async_trait;
 use aws_sdk_s3::Client;
 use writer_core::{
-    ByteRange, Error, ErrorKind, ObjectLister, ObjectMetadata, ObjectReader, ObjectStore,
-    ObjectWriter, PartLimits, Result, Segment, WriterOptions,
+    ByteRange, Condition, Error, ErrorKind, ObjectLister, ObjectMetadata, ObjectReader,
+    ObjectStore, ObjectWriter, PartLimits, PartSizing, Result, Segment, WriterOptions,
 };
 use writer_tokio::{CleanUps, MemoryBudget, open_writer};
 
 use crate::api::Api;
 use crate::checks::Service;
 use crate::config::{PayloadSigning, S3Config};
-use crate::connect::{connect, tuned};
-use crate::context::Context;
+use crate::connect::{Connected, connect, tuned};
+use crate::context::{Context, TOKEN, token};
 use crate::digest::Hasher;
 use crate::error::from_sdk;
 use crate::lanes::Lanes;
 use crate::lister::S3Lister;
 use crate::location::Location;
+use crate::profile::{Conditions, ServiceProfile};
 use crate::reader::S3Reader;
 use crate::resume::{Resume, Resumed};
 use crate::retry::Retries;
@@ -48,6 +49,8 @@ struct Inner {
     part_limits: PartLimits,
     retry: Retries,
     stall_timeout: Duration,
+    profile: ServiceProfile,
+    conditions: Conditions,
     sign: bool,
     service: Arc<Service>,
     lanes: Lanes,
@@ -75,8 +78,8 @@ impl S3ObjectStore {
     ///
     /// Safe.
     pub async fn connect(config: S3Config) -> Result<Self> {
-        let (client, plain) = connect(&config).await?;
-        Self::with_client(client, plain, &config)
+        let connected = connect(&config).await?;
+        Self::with_client(connected, &config)
     }
 
     /// A store on the SDK's `client`; of `config`, only what does not make a client is used.
@@ -94,27 +97,37 @@ impl S3ObjectStore {
             .as_deref()
             .and_then(|url| url.get(..8))
             .is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://"));
-        Self::with_client(tuned(client), !secure, config)
+        let connected = Connected {
+            client: tuned(client, config),
+            plain: !secure,
+            profile: ServiceProfile::of_endpoint(config.endpoint_url.as_deref()),
+        };
+        Self::with_client(connected, config)
     }
 
-    fn with_client(client: Client, plain: bool, config: &S3Config) -> Result<Self> {
+    fn with_client(connected: Connected, config: &S3Config) -> Result<Self> {
+        let profile = config.service.unwrap_or(connected.profile);
         let budget = match config.memory {
             Some(bytes) => MemoryBudget::new(bytes)?,
             None => MemoryBudget::from_env()?,
         };
         Ok(Self(Arc::new(Inner {
-            client,
+            client: connected.client,
             budget,
             hasher: Hasher::default(),
             cleanups: Arc::default(),
-            part_limits: config.part_limits.unwrap_or(PartLimits::S3),
+            part_limits: config.part_limits.unwrap_or(profile.part_limits),
             retry: Retries::new(config.retry),
             stall_timeout: config.stall_timeout.unwrap_or(STALL_TIMEOUT),
-            sign: match config.payload_signing {
-                PayloadSigning::Auto => plain,
-                PayloadSigning::Always => true,
-                PayloadSigning::Never => false,
-            },
+            profile,
+            conditions: config.conditions,
+            // Nothing else would vouch for the bytes.
+            sign: !profile.checksums
+                || match config.payload_signing {
+                    PayloadSigning::Auto => connected.plain,
+                    PayloadSigning::Always => true,
+                    PayloadSigning::Never => false,
+                },
             service: Arc::default(),
             lanes: Lanes::new(
                 config.max_in_flight.unwrap_or(MAX_IN_FLIGHT),
@@ -131,6 +144,25 @@ impl S3ObjectStore {
         &self.0.budget
     }
 
+    /// How the condition of a write will be kept; `multipart` unless it is known to be one request.
+    ///
+    /// # Errors
+    ///
+    /// If it might not be.
+    pub(crate) fn condition(
+        &self,
+        options: &WriterOptions,
+        multipart: bool,
+    ) -> Result<Option<Condition>> {
+        self.0.conditions.on(&self.0.profile, options, multipart)
+    }
+
+    /// What the service is taken for.
+    #[must_use]
+    pub fn service(&self) -> &ServiceProfile {
+        &self.0.profile
+    }
+
     pub(crate) fn part_limits(&self) -> PartLimits {
         self.0.part_limits
     }
@@ -144,11 +176,20 @@ impl S3ObjectStore {
         &self,
         location: Location,
         config: MultipartUploadConfig,
+        condition: Option<Condition>,
         resumed: Option<Arc<Resumed>>,
     ) -> Context {
+        let mut options = config.writer;
+        // What an upload that is taken up again has as metadata was said when it was begun.
+        let token = condition.filter(|_| resumed.is_none()).map(|_| token());
+        if let Some(token) = &token {
+            options.metadata.insert(TOKEN.to_owned(), token.clone());
+        }
         Context {
             api: self.api(location),
-            options: Arc::new(config.writer),
+            options: Arc::new(options),
+            condition,
+            token,
             retry: self.0.retry.clone(),
             hasher: self.0.hasher.clone(),
             sign: self.0.sign,
@@ -177,6 +218,7 @@ impl S3ObjectStore {
             location: Arc::new(location),
             stall_timeout: self.0.stall_timeout,
             lanes: self.0.lanes.clone(),
+            checksums: self.0.profile.checksums,
         }
     }
 
@@ -193,6 +235,9 @@ impl S3ObjectStore {
         }
         if let Some(resumed) = &resumed {
             options = resumed.fit(options, self.part_limits());
+        }
+        if self.0.profile.equal_parts && options.part_sizing == PartSizing::Auto {
+            options.part_sizing = PartSizing::Uniform;
         }
         let (store, named) = (self.clone(), uri.to_owned());
         open_writer(uri, options, move |options| {

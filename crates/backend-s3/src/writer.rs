@@ -1,7 +1,7 @@
 //! The S3 side of the trait that producers write to.
 
 use async_trait::async_trait;
-use writer_core::{Condition, ObjectMetadata, ObjectWriter, Page, Result, Segment};
+use writer_core::{ObjectMetadata, ObjectWriter, Page, Result, Segment};
 
 use crate::sink::StreamingMultipartSink;
 
@@ -25,7 +25,7 @@ impl S3StreamingWriter {
             receipt.content_type.clone_from(&options.content_type);
             receipt.metadata.clone_from(&options.metadata);
         }
-        receipt.condition = options.is_conditional().then_some(Condition::Enforced);
+        receipt.condition = sink.condition();
         let resumed = sink.is_resumed();
         Self {
             uri,

@@ -2,7 +2,7 @@
 
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
-use backend_s3::{RetryPolicy, S3Config, S3ObjectStore};
+use backend_s3::{RetryPolicy, S3Config, S3ObjectStore, ServiceProfile};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -29,6 +29,7 @@ pub fn config(server: &TestServer) -> S3Config {
             min_part_size: PART,
             ..PartLimits::S3
         })
+        .with_service(ServiceProfile::S3S)
         .with_retry(
             RetryPolicy::default()
                 .with_backoff(Duration::from_millis(1), Duration::from_millis(20)),

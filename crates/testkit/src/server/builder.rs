@@ -57,6 +57,7 @@ pub(super) struct Options {
     pub(super) discard: bool,
     pub(super) hashing: bool,
     pub(super) repeat_complete: bool,
+    pub(super) ignore_conditions: bool,
     pub(super) keep_log: bool,
     pub(super) bandwidth: u64,
     pub(super) connection_bandwidth: u64,
@@ -84,6 +85,7 @@ impl Default for Builder {
                 discard: false,
                 hashing: true,
                 repeat_complete: false,
+                ignore_conditions: false,
                 keep_log: true,
                 bandwidth: 0,
                 connection_bandwidth: 0,
@@ -195,6 +197,13 @@ impl Builder {
     /// lets one do so. Off by default: the answer is `NoSuchUpload`.
     pub fn repeat_complete(mut self, repeat: bool) -> Self {
         self.options.repeat_complete = repeat;
+        self
+    }
+
+    /// Whether `If-Match` and `If-None-Match` of writes are ignored, as some
+    /// services do. Off by default.
+    pub fn ignore_conditions(mut self, ignore: bool) -> Self {
+        self.options.ignore_conditions = ignore;
         self
     }
 

@@ -71,6 +71,11 @@ impl Condition {
         })
     }
 
+    /// No condition, if they are `ignored`.
+    pub(super) fn unless(self, ignored: bool) -> Self {
+        if ignored { Self::default() } else { self }
+    }
+
     fn check(&self, existing: Option<&Arc<StoredObject>>) -> S3Result<()> {
         if self.must_not_exist && existing.is_some() {
             return Err(precondition_failed());

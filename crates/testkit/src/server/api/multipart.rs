@@ -128,7 +128,8 @@ pub(super) fn complete(
     shared: &Shared,
     mut req: S3Request<CompleteMultipartUploadInput>,
 ) -> S3Result<CompleteMultipartUploadOutput> {
-    let condition = Condition::of_write(req.input.if_match.take(), req.input.if_none_match.take())?;
+    let condition = Condition::of_write(req.input.if_match.take(), req.input.if_none_match.take())?
+        .unless(shared.options.ignore_conditions);
     let parts = req
         .input
         .multipart_upload

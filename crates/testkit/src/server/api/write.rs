@@ -18,7 +18,8 @@ pub(super) async fn put(
     mut req: S3Request<PutObjectInput>,
 ) -> S3Result<PutObjectOutput> {
     shared.store.check_bucket(&req.input.bucket)?;
-    let condition = Condition::of_write(req.input.if_match.take(), req.input.if_none_match.take())?;
+    let condition = Condition::of_write(req.input.if_match.take(), req.input.if_none_match.take())?
+        .unless(shared.options.ignore_conditions);
     let attributes = Attributes::of(&req.headers, req.input.metadata.take())?;
     let announced = Announced {
         length: req.input.content_length,
