@@ -5,8 +5,7 @@
 //! sent. So whatever has changed since is sent, and only what was compared counts.
 
 use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use aws_sdk_s3::types::ChecksumAlgorithm;
@@ -206,9 +205,16 @@ fn in_use(upload: &Pending, idle: Duration, min_idle: Duration) -> Error {
 #[derive(Debug)]
 pub(crate) struct Resumed {
     pub(crate) upload_id: Arc<str>,
-    parts: HashMap<u32, StoredPart>,
-    reused: AtomicU64,
-    differing: AtomicU32,
+    parts: HashMap<u32, Earlier>,
+}
+
+/// A part that an earlier upload stored.
+#[derive(Debug)]
+struct Earlier {
+    stored: StoredPart,
+    /// Whether it is what is written now, once that is known. A part that is late is compared
+    /// twice, and counts once.
+    is_same: OnceLock<bool>,
 }
 
 impl Resumed {
@@ -224,20 +230,22 @@ impl Resumed {
             ));
         }
         let parts = listed.parts.into_iter().map(|part| part.stored);
-        let parts: HashMap<u32, StoredPart> = parts.map(|part| (part.number, part)).collect();
+        let earlier = |stored: StoredPart| {
+            let is_same = OnceLock::new();
+            (stored.number, Earlier { stored, is_same })
+        };
+        let parts: HashMap<u32, Earlier> = parts.map(earlier).collect();
         info!(upload_id, parts = parts.len(), "resuming");
         Ok(Arc::new(Self {
             upload_id: upload_id.into(),
             parts,
-            reused: AtomicU64::new(0),
-            differing: AtomicU32::new(0),
         }))
     }
 
     /// The size of the upload's parts, if those that are there tell.
     fn part_size(&self, otherwise: u64) -> u64 {
-        let first = self.parts.keys().min().and_then(|n| self.parts.get(n));
-        match first {
+        let parts = self.parts.values().map(|part| &part.stored);
+        match parts.min_by_key(|part| part.number) {
             // Any but the last part has the full size; a single one may be the last.
             Some(part) if self.parts.len() > 1 || part.number == 1 => part.len.max(1),
             Some(part) => part.len.max(otherwise),
@@ -266,41 +274,26 @@ impl Resumed {
         context: &Context,
         part: &Part,
     ) -> Result<Option<StoredPart>> {
-        let Some(listed) = self.parts.get(&part.number()) else {
+        let Some(earlier) = self.parts.get(&part.number()) else {
             return Ok(None);
         };
-        if listed.len == part.len() && self.is_same(context, part, listed).await? {
-            self.reused.fetch_add(part.len(), Ordering::Relaxed);
-            return Ok(Some(listed.clone()).map(|listed| StoredPart {
-                crc: listed.crc.filter(|_| context.options.enable_checksums),
-                ..listed
-            }));
-        }
-        self.differing.fetch_add(1, Ordering::Relaxed);
-        Ok(None)
-    }
-
-    async fn is_same(&self, context: &Context, part: &Part, listed: &StoredPart) -> Result<bool> {
-        let wanted = Wanted {
-            crc: true,
-            sha256: false,
-            md5: listed.crc.is_none(),
-        };
-        let digest = context.hasher.digest(part, wanted).await?;
-        Ok(match listed.crc {
-            Some(_) => digest.crc == listed.crc,
-            None => has_md5(&listed.e_tag, &digest),
-        })
+        let stored = &earlier.stored;
+        let is_same = stored.len == part.len() && is_same(context, part, stored).await?;
+        let is_same = *earlier.is_same.get_or_init(|| is_same);
+        Ok(is_same.then(|| StoredPart {
+            crc: stored.crc.filter(|_| context.options.enable_checksums),
+            ..stored.clone()
+        }))
     }
 
     /// Bytes that were not sent, because they were there.
     pub(crate) fn reused(&self) -> u64 {
-        self.reused.load(Ordering::Relaxed)
+        self.compared(true).map(|part| part.len).sum()
     }
 
     /// Says what the user would not expect.
     pub(crate) fn conclude(&self) {
-        let differing = self.differing.load(Ordering::Relaxed);
+        let differing = self.compared(false).count();
         if differing > 0 {
             warn!(
                 upload_id = %self.upload_id,
@@ -309,6 +302,26 @@ impl Resumed {
             );
         }
     }
+
+    fn compared(&self, same: bool) -> impl Iterator<Item = &StoredPart> {
+        let parts = self.parts.values();
+        parts
+            .filter(move |part| part.is_same.get() == Some(&same))
+            .map(|part| &part.stored)
+    }
+}
+
+async fn is_same(context: &Context, part: &Part, listed: &StoredPart) -> Result<bool> {
+    let wanted = Wanted {
+        crc: true,
+        sha256: false,
+        md5: listed.crc.is_none(),
+    };
+    let digest = context.hasher.digest(part, wanted).await?;
+    Ok(match listed.crc {
+        Some(_) => digest.crc == listed.crc,
+        None => has_md5(&listed.e_tag, &digest),
+    })
 }
 
 /// The ETag of a part is the MD5 of its bytes, unless it is encrypted with a key of KMS.

@@ -38,6 +38,9 @@ pub(crate) enum Command {
     Rm(RmArgs),
     /// List objects: size, last modified and URI, one per line
     Ls(LsArgs),
+    /// List or remove multipart uploads that were begun and not ended
+    #[cfg(feature = "s3")]
+    Uploads(UploadsArgs),
 }
 
 #[derive(Debug, ClapArgs)]
@@ -71,6 +74,113 @@ pub(crate) struct S3Args {
     /// Put the bucket into the path of requests, not into the host name
     #[arg(long, global = true)]
     pub(crate) path_style: bool,
+    /// What the service is: aws, ceph, garage, r2, s3s, basic (no CRC64NVME, equal parts) or
+    /// unknown. Without this it is told by the host [env: S3_CLI_SERVICE]
+    #[arg(
+        long,
+        global = true,
+        value_name = "PROFILE",
+        env = "S3_CLI_SERVICE",
+        hide_env = true
+    )]
+    pub(crate) service: Option<String>,
+    /// What is done about --if-none-match and --if-match where the service is not known to keep
+    /// them [env: S3_CLI_CONDITIONS]
+    #[arg(
+        long,
+        global = true,
+        value_name = "HOW",
+        default_value = "known",
+        env = "S3_CLI_CONDITIONS",
+        hide_env = true
+    )]
+    pub(crate) conditions: Conditions,
+    /// The account that the bucket must belong to
+    #[arg(long, global = true, value_name = "ACCOUNT")]
+    pub(crate) expected_bucket_owner: Option<String>,
+    /// Agree to pay for requests, where requesters do
+    #[arg(long, global = true, value_name = "WHO")]
+    pub(crate) request_payer: Option<Payer>,
+}
+
+/// What is done about conditions on a service that is not known to keep them.
+#[cfg(feature = "s3")]
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(crate) enum Conditions {
+    /// Such a write is refused
+    Known,
+    /// The service is trusted
+    Trust,
+    /// The object is looked at right before; others may come in between
+    CheckFirst,
+}
+
+/// Who pays for requests.
+#[cfg(feature = "s3")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Payer {
+    /// Whoever makes them
+    Requester,
+}
+
+/// Uploads to S3 that stop before their end, and those that did.
+#[cfg(feature = "s3")]
+#[derive(Clone, Debug, Default, ClapArgs)]
+#[command(next_help_heading = "Resuming (S3)")]
+pub(crate) struct ResumeArgs {
+    /// Take up the newest upload of the object that stopped, and send only what is missing: each
+    /// part that is there is compared by its checksum first. What fails again keeps its parts
+    #[arg(long)]
+    pub(crate) resume: bool,
+    /// Which upload to take up; `uploads list` shows them. Needed for one that was written to
+    /// in the last 5 minutes, because somebody may still be at it
+    #[arg(long, value_name = "ID", requires = "resume")]
+    pub(crate) upload_id: Option<String>,
+    /// Leave the parts of uploads that fail or are interrupted, for --resume; they are charged for
+    #[arg(long)]
+    pub(crate) keep_parts: bool,
+}
+
+#[cfg(feature = "s3")]
+#[derive(Debug, ClapArgs)]
+pub(crate) struct UploadsArgs {
+    #[command(subcommand)]
+    pub(crate) command: UploadsCommand,
+}
+
+/// Multipart uploads that were begun and not ended.
+#[cfg(feature = "s3")]
+#[derive(Debug, Subcommand)]
+pub(crate) enum UploadsCommand {
+    /// List them: bytes stored, when something was last stored, upload id and URI, one per line
+    List(UploadsListArgs),
+    /// Remove them with their parts
+    Abort(UploadsAbortArgs),
+}
+
+#[cfg(feature = "s3")]
+#[derive(Debug, ClapArgs)]
+pub(crate) struct UploadsListArgs {
+    /// What the objects' URIs begin with, taken literally
+    pub(crate) prefix: String,
+    /// Only those in which nothing was stored for so long: 90s, 5m, 12h, 7d
+    #[arg(long, value_name = "AGE", value_parser = parse_age)]
+    pub(crate) older_than: Option<std::time::Duration>,
+}
+
+#[cfg(feature = "s3")]
+#[derive(Debug, ClapArgs)]
+#[command(group = clap::ArgGroup::new("which").required(true))]
+pub(crate) struct UploadsAbortArgs {
+    /// What the objects' URIs begin with, taken literally
+    pub(crate) prefix: String,
+    /// Only this one
+    #[arg(long, value_name = "ID", group = "which")]
+    pub(crate) upload_id: Option<String>,
+    /// Only those in which nothing was stored for so long: 90s, 5m, 12h, 7d. What is younger may be
+    /// somebody's who is still at it
+    #[arg(long, value_name = "AGE", group = "which", value_parser = parse_age)]
+    pub(crate) older_than: Option<std::time::Duration>,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -111,6 +221,9 @@ pub(crate) struct PutArgs {
     pub(crate) payload_signing: PayloadSigning,
     #[command(flatten)]
     pub(crate) folders: FolderArgs,
+    #[cfg(feature = "s3")]
+    #[command(flatten)]
+    pub(crate) resuming: ResumeArgs,
     #[command(flatten)]
     pub(crate) tuning: TuningArgs,
 }
@@ -220,6 +333,16 @@ pub(crate) struct LsArgs {
 /// Bytes, or a number with a unit; units count in 1024s, as sizes of memory and parts do.
 fn parse_size(text: &str) -> Result<u64, parse_size::Error> {
     parse_size::Config::new().with_binary().parse_size(text)
+}
+
+/// How long ago, with a unit.
+#[cfg(feature = "s3")]
+fn parse_age(text: &str) -> Result<std::time::Duration, &'static str> {
+    const EXPECTED: &str = "expected an age such as 90s, 5m, 12h or 7d";
+    let span: jiff::Span = text.parse().map_err(|_error| EXPECTED)?;
+    let age = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours());
+    let age = age.map_err(|_error| EXPECTED)?;
+    age.try_into().map_err(|_error| EXPECTED)
 }
 
 fn parse_entry(text: &str) -> Result<(String, String), &'static str> {

@@ -5,6 +5,8 @@ mod ls;
 mod put;
 mod rm;
 mod stat;
+#[cfg(feature = "s3")]
+mod uploads;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -60,6 +62,8 @@ fn settings(args: &Args) -> Settings {
         s3: args.s3.clone(),
         #[cfg(feature = "s3")]
         payload_signing: put.map(|put| put.payload_signing),
+        #[cfg(feature = "s3")]
+        resuming: put.map(|put| put.resuming.clone()).unwrap_or_default(),
     }
 }
 
@@ -72,6 +76,8 @@ async fn dispatch(context: &Context, command: Command) -> anyhow::Result<()> {
         Command::Stat(args) => signals.guard(stat::run(context, args)).await,
         Command::Rm(args) => signals.guard(rm::run(context, args)).await,
         Command::Ls(args) => signals.guard(ls::run(context, args)).await,
+        #[cfg(feature = "s3")]
+        Command::Uploads(args) => signals.guard(uploads::run(context, args)).await,
     }
 }
 

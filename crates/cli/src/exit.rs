@@ -121,6 +121,15 @@ fn hint(error: &anyhow::Error, text: &str) -> Option<&'static str> {
     if text.contains("authorizationheadermalformed") {
         return Some("the credentials are for another region: set --region or AWS_REGION");
     }
+    if text.contains("may be somebody's") {
+        return Some("`--resume --upload-id ID` takes it up all the same");
+    }
+    if text.contains("is not known to keep the condition") {
+        return Some(
+            "--service names what it is; --conditions=check-first looks first, which is no \
+             protection against others; --conditions=trust if you know that it keeps them",
+        );
+    }
     match kind(error)? {
         ErrorKind::NotFound if text.contains("bucket") => {
             Some("check the name of the bucket, --region and --endpoint-url, or create the bucket")

@@ -93,6 +93,11 @@ impl Printer {
         self.print(list(objects)).await
     }
 
+    /// Some text of several lines.
+    pub(crate) async fn text(&self, text: String) -> Printed {
+        self.print(text).await
+    }
+
     /// Bytes of an object.
     pub(crate) async fn bytes(&self, segment: Segment) -> Printed {
         match segment {
@@ -123,6 +128,9 @@ fn write_receipt(
 ) -> fmt::Result {
     let e_tag = receipt.e_tag.as_deref().unwrap_or("none");
     write!(out, "Uploaded {} bytes, ETag: {e_tag}", receipt.size)?;
+    if let Some(reused) = receipt.bytes_reused {
+        write!(out, " ({reused} were there already)")?;
+    }
     if let Some(source) = source {
         let source = source.to_string();
         write!(out, ", {} -> {}", one_line(&source), one_line(&receipt.uri))?;
@@ -167,7 +175,7 @@ fn list(objects: &[ObjectMetadata]) -> String {
 }
 
 /// `text` with its line breaks and other control characters escaped.
-fn one_line(text: &str) -> Cow<'_, str> {
+pub(crate) fn one_line(text: &str) -> Cow<'_, str> {
     if !text.contains(char::is_control) {
         return Cow::Borrowed(text);
     }
@@ -183,7 +191,7 @@ fn one_line(text: &str) -> Cow<'_, str> {
 }
 
 /// `time` in UTC to the second: `2024-02-29T12:00:00Z`.
-fn rfc3339(time: SystemTime) -> String {
+pub(crate) fn rfc3339(time: SystemTime) -> String {
     match Timestamp::try_from(time) {
         Ok(time) => time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
         // Beyond the year 9999.

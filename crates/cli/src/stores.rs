@@ -15,6 +15,8 @@ pub(crate) struct Settings {
     pub(crate) s3: crate::args::S3Args,
     #[cfg(feature = "s3")]
     pub(crate) payload_signing: Option<crate::args::PayloadSigning>,
+    #[cfg(feature = "s3")]
+    pub(crate) resuming: crate::args::ResumeArgs,
 }
 
 /// The stores of this run, each opened when a URI first asks for it.
@@ -46,7 +48,11 @@ impl Backend {
 
     async fn open(self, settings: &Settings) -> Result<Arc<dyn ObjectStore>> {
         match self {
-            Self::Fs => open_fs(settings),
+            Self::Fs => {
+                #[cfg(feature = "s3")]
+                refuse_resuming(&settings.resuming)?;
+                open_fs(settings)
+            }
             Self::S3 => open_s3(settings).await,
         }
     }
@@ -76,6 +82,20 @@ impl Stores {
         Ok(store)
     }
 
+    /// S3, for what no other store has.
+    ///
+    /// # Errors
+    ///
+    /// If `uri` is another store's, or it can't be opened.
+    #[cfg(feature = "s3")]
+    pub(crate) async fn s3(&self, uri: &str) -> Result<backend_s3::S3ObjectStore> {
+        if Backend::of(uri)? != Backend::S3 {
+            let text = "only S3 has this: expected s3://BUCKET/PREFIX";
+            return Err(Error::new(ErrorKind::InvalidInput, text).with_uri(uri));
+        }
+        connect_s3(&self.settings).await
+    }
+
     /// Waits until what dropped writers left is removed.
     ///
     /// # Errors
@@ -88,6 +108,16 @@ impl Stores {
         }
         errors
     }
+}
+
+/// A disk has one staged file, which nobody can take up.
+#[cfg(feature = "s3")]
+fn refuse_resuming(how: &crate::args::ResumeArgs) -> Result<()> {
+    if how.resume || how.keep_parts {
+        let text = "only uploads to S3 can be resumed: leave out --resume and --keep-parts";
+        return Err(Error::new(ErrorKind::InvalidInput, text));
+    }
+    Ok(())
 }
 
 /// Refuses what looks like a URI and, taken literally, would be a file: `s3:/bucket/key`.
@@ -120,8 +150,24 @@ fn open_fs(_settings: &Settings) -> Result<Arc<dyn ObjectStore>> {
 
 #[cfg(feature = "s3")]
 async fn open_s3(settings: &Settings) -> Result<Arc<dyn ObjectStore>> {
-    let config = s3_config(settings);
-    Ok(Arc::new(backend_s3::S3ObjectStore::connect(config).await?))
+    let store = connect_s3(settings).await?;
+    let how = &settings.resuming;
+    Ok(Arc::new(if how.resume {
+        let resume = backend_s3::Resume::default();
+        store.resuming(match &how.upload_id {
+            Some(id) => resume.with_upload_id(id),
+            None => resume,
+        })
+    } else if how.keep_parts {
+        store.keeping_parts()
+    } else {
+        store
+    }))
+}
+
+#[cfg(feature = "s3")]
+async fn connect_s3(settings: &Settings) -> Result<backend_s3::S3ObjectStore> {
+    backend_s3::S3ObjectStore::connect(s3_config(settings)?).await
 }
 
 #[cfg(not(feature = "s3"))]
@@ -130,7 +176,7 @@ async fn open_s3(_settings: &Settings) -> Result<Arc<dyn ObjectStore>> {
 }
 
 #[cfg(feature = "s3")]
-fn s3_config(settings: &Settings) -> backend_s3::S3Config {
+fn s3_config(settings: &Settings) -> Result<backend_s3::S3Config> {
     let args = &settings.s3;
     // The command line keeps to its own limit, which is of parts of all objects together.
     let mut config = backend_s3::S3Config::default().with_max_in_flight(usize::MAX);
@@ -155,7 +201,26 @@ fn s3_config(settings: &Settings) -> backend_s3::S3Config {
     if let Some(when) = settings.payload_signing {
         config = config.with_payload_signing(when.into());
     }
-    config
+    if let Some(name) = &args.service {
+        config = config.with_service(backend_s3::ServiceProfile::by_name(name)?);
+    }
+    if let Some(account) = &args.expected_bucket_owner {
+        config = config.with_expected_bucket_owner(account);
+    }
+    Ok(config
+        .with_conditions(args.conditions.into())
+        .with_requester_pays(args.request_payer.is_some()))
+}
+
+#[cfg(feature = "s3")]
+impl From<crate::args::Conditions> for backend_s3::Conditions {
+    fn from(how: crate::args::Conditions) -> Self {
+        match how {
+            crate::args::Conditions::Known => Self::Known,
+            crate::args::Conditions::Trust => Self::Trust,
+            crate::args::Conditions::CheckFirst => Self::CheckFirst,
+        }
+    }
 }
 
 #[cfg(feature = "s3")]

@@ -2,7 +2,7 @@
 
 use std::env;
 
-use writer_core::{IfExists, Result, WriterOptions};
+use writer_core::{Error, ErrorKind, IfExists, Result, WriterOptions};
 use writer_tokio::MemoryBudget;
 
 use super::Context;
@@ -17,9 +17,16 @@ pub(super) async fn run(context: &Context, args: PutArgs) -> anyhow::Result<()> 
     let (recursive, buffered, keep_going) =
         (args.folders.recursive, args.buffered, args.keep_going);
     let memory = args.tuning.memory;
+    #[cfg(feature = "s3")]
+    let one_upload = args.resuming.upload_id.is_some();
     let signals = &context.signals;
     let plan = signals.guard(plan(args, context.quiet)).await?;
     let total = plan.len();
+    #[cfg(feature = "s3")]
+    if one_upload && total != 1 {
+        let text = "--upload-id names the upload of one object, and there are several";
+        return Err(Error::new(ErrorKind::InvalidInput, text).into());
+    }
     let how = How {
         store: signals
             .guard(context.stores.get(plan.destination()))

@@ -20,7 +20,7 @@ pub fn s3_cli() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_s3-cli"));
     for (name, _) in std::env::vars_os() {
         let name_text = name.to_string_lossy();
-        if ["AWS_", "S3DLIO_", "RUST_LOG"]
+        if ["AWS_", "S3DLIO_", "S3_CLI_", "RUST_LOG"]
             .iter()
             .any(|prefix| name_text.starts_with(prefix))
         {

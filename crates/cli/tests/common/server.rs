@@ -19,6 +19,7 @@ pub fn cli(server: &TestServer) -> Command {
         .env("AWS_ENDPOINT_URL", server.endpoint())
         .env("AWS_ACCESS_KEY_ID", server.access_key())
         .env("AWS_SECRET_ACCESS_KEY", server.secret_key())
-        .env("AWS_REGION", server.region());
+        .env("AWS_REGION", server.region())
+        .env("S3_CLI_SERVICE", "s3s");
     command
 }

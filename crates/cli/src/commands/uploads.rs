@@ -1,0 +1,108 @@
+//! `uploads`: those that were begun and not ended.
+
+use std::fmt::Write as _;
+use std::time::{Duration, SystemTime};
+
+use anyhow::bail;
+use backend_s3::{PendingUpload, S3ObjectStore};
+use writer_core::{Error, ErrorKind, Result};
+
+use super::Context;
+use crate::args::{UploadsAbortArgs, UploadsArgs, UploadsCommand, UploadsListArgs};
+use crate::exit;
+use crate::printer::{one_line, rfc3339};
+
+pub(super) async fn run(context: &Context, args: UploadsArgs) -> anyhow::Result<()> {
+    match args.command {
+        UploadsCommand::List(args) => list(context, &args).await,
+        UploadsCommand::Abort(args) => abort(context, &args).await,
+    }
+}
+
+async fn list(context: &Context, args: &UploadsListArgs) -> anyhow::Result<()> {
+    let store = context.stores.s3(&args.prefix).await?;
+    for upload in store.uploads(&args.prefix).await? {
+        let Some(state) = State::of(&store, &upload).await? else {
+            continue;
+        };
+        let is_listed = args.older_than.is_none_or(|age| state.is_idle_for(age));
+        if is_listed
+            && context
+                .printer
+                .text(line(&upload, &state))
+                .await?
+                .is_break()
+        {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+async fn abort(context: &Context, args: &UploadsAbortArgs) -> anyhow::Result<()> {
+    let store = context.stores.s3(&args.prefix).await?;
+    let mut aborted = 0u64;
+    for upload in store.uploads(&args.prefix).await? {
+        let is_meant = match (&args.upload_id, args.older_than) {
+            (Some(id), _) => *id == upload.upload_id,
+            (None, Some(age)) => State::of(&store, &upload)
+                .await?
+                .is_some_and(|state| state.is_idle_for(age)),
+            (None, None) => false,
+        };
+        if is_meant {
+            store.abort_upload(&upload).await?;
+            aborted += 1;
+            let line = format!("Aborted {} {}\n", upload.upload_id, one_line(&upload.uri));
+            if !context.quiet && context.printer.text(line).await?.is_break() {
+                return Ok(());
+            }
+        }
+    }
+    match &args.upload_id {
+        Some(id) if aborted == 0 => {
+            let text = format!("there is no upload {id}");
+            bail!(Error::new(ErrorKind::NotFound, text).with_uri(&args.prefix));
+        }
+        None if aborted == 0 && !context.quiet => exit::notice("there is none"),
+        _ => {}
+    }
+    Ok(())
+}
+
+/// What an upload has stored.
+struct State {
+    bytes: u64,
+    last: Option<SystemTime>,
+}
+
+impl State {
+    /// `None` if it has ended since it was listed.
+    async fn of(store: &S3ObjectStore, upload: &PendingUpload) -> Result<Option<Self>> {
+        let parts = match store.upload_parts(upload).await {
+            Ok(parts) => parts,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let stored = parts.iter().filter_map(|part| part.last_modified);
+        Ok(Some(Self {
+            bytes: parts.iter().map(|part| part.size).sum(),
+            last: stored.chain(upload.initiated).max(),
+        }))
+    }
+
+    fn is_idle_for(&self, age: Duration) -> bool {
+        // What has no time, or one to come, is not known to be old.
+        let idle = self.last.and_then(|last| last.elapsed().ok());
+        idle.is_some_and(|idle| idle >= age)
+    }
+}
+
+fn line(upload: &PendingUpload, state: &State) -> String {
+    let last = state.last.map_or("-".into(), rfc3339);
+    let (id, uri) = (&upload.upload_id, one_line(&upload.uri));
+    let mut line = String::new();
+    // Writing to a string can't fail.
+    let _ = writeln!(line, "{:>14} {last:>20} {id} {uri}", state.bytes);
+    line
+}
