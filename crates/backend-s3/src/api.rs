@@ -3,6 +3,7 @@
 mod look;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use aws_runtime::auth::PayloadSigningOverride;
@@ -77,8 +78,13 @@ pub(crate) enum Completed {
 }
 
 impl Api {
-    /// Gives the upload id, and whether the service will compute checksums by itself.
-    pub(crate) async fn create(&self, options: &WriterOptions) -> Result<(Arc<str>, bool)> {
+    /// Gives the upload id, and whether the service will compute checksums by itself. Sets `lost`
+    /// if an upload may have been created of which there was no answer.
+    pub(crate) async fn create(
+        &self,
+        options: &WriterOptions,
+        lost: &AtomicBool,
+    ) -> Result<(Arc<str>, bool)> {
         let request = self
             .client
             .create_multipart_upload()
@@ -94,10 +100,11 @@ impl Api {
         } else {
             request
         };
-        let output = self
-            .answered(request.send())
-            .await?
-            .map_err(|error| from_sdk("CreateMultipartUpload", error))?;
+        let answer = self.answered(request.send()).await;
+        if answer.as_ref().map_or(true, is_lost) {
+            lost.store(true, Ordering::Relaxed);
+        }
+        let output = answer?.map_err(|error| from_sdk("CreateMultipartUpload", error))?;
         match output.upload_id() {
             Some(id) if !id.is_empty() => {
                 let full_object = output.checksum_type() == Some(&ChecksumType::FullObject);
@@ -347,6 +354,13 @@ impl Intercept for SendPart {
         context.request_mut().add_extension(self.outgoing.clone());
         Ok(())
     }
+}
+
+/// True if the service may have done what there was no answer to, or a broken one.
+fn is_lost<T, E>(output: &std::result::Result<T, SdkError<E, HttpResponse>>) -> bool {
+    let Err(error) = output else { return false };
+    let status = error.raw_response().map(|raw| raw.status().as_u16());
+    status.is_none_or(|status| !(400..500).contains(&status) && status != 503)
 }
 
 /// Tells the lanes how it went.

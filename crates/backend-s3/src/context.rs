@@ -7,6 +7,7 @@ use writer_core::{Condition, Crc64Nvme, Error, ErrorKind, Result, WriterOptions}
 
 use crate::api::{Api, Stored, exists_already, replaced};
 use crate::checks::{Hashing, Service};
+use crate::create::Running;
 use crate::digest::{Hasher, PartDigest, Wanted};
 use crate::resume::Resumed;
 use crate::retry::Retries;
@@ -28,6 +29,7 @@ pub(crate) struct Context {
     /// Payloads are signed, by configuration.
     pub(crate) sign: bool,
     pub(crate) service: Arc<Service>,
+    pub(crate) running: Arc<Running>,
     /// A part that keeps the others waiting is sent a second time.
     pub(crate) repeat_late: bool,
     pub(crate) abort_on_drop: bool,

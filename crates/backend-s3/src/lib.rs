@@ -31,6 +31,7 @@ mod checks;
 mod config;
 mod connect;
 mod context;
+mod create;
 mod digest;
 mod error;
 mod file;

@@ -79,6 +79,14 @@ impl Retries {
         }
     }
 
+    /// These, but nothing is tried again.
+    pub(crate) fn only_once(&self) -> Self {
+        Self {
+            policy: self.policy.with_max_attempts(1),
+            bucket: Arc::clone(&self.bucket),
+        }
+    }
+
     pub(crate) fn policy(&self) -> &RetryPolicy {
         &self.policy
     }

@@ -17,6 +17,7 @@ use crate::checks::Service;
 use crate::config::{PayloadSigning, S3Config};
 use crate::connect::{Connected, connect, tuned};
 use crate::context::{Context, TOKEN, token};
+use crate::create::Running;
 use crate::digest::Hasher;
 use crate::error::from_sdk;
 use crate::lanes::Lanes;
@@ -53,6 +54,7 @@ struct Inner {
     conditions: Conditions,
     sign: bool,
     service: Arc<Service>,
+    running: Arc<Running>,
     lanes: Lanes,
     repeat_late: bool,
     mode: Mode,
@@ -129,6 +131,7 @@ impl S3ObjectStore {
                     PayloadSigning::Never => false,
                 },
             service: Arc::default(),
+            running: Arc::default(),
             lanes: Lanes::new(
                 config.max_in_flight.unwrap_or(MAX_IN_FLIGHT),
                 !config.ignore_slow_down,
@@ -194,6 +197,7 @@ impl S3ObjectStore {
             hasher: self.0.hasher.clone(),
             sign: self.0.sign,
             service: Arc::clone(&self.0.service),
+            running: Arc::clone(&self.0.running),
             repeat_late: self.0.repeat_late,
             abort_on_drop: config.abort_on_drop,
             keep_parts: config.keep_parts,

@@ -14,13 +14,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use tokio::sync::{Notify, mpsc, oneshot, watch};
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tracing::{Instrument, debug, debug_span, warn};
 use writer_core::{Error, ErrorKind, Result};
 use writer_tokio::{CleanUp, LeavingPart, Sources};
 
 use crate::api::StoredPart;
 use crate::context::Context;
+use crate::create;
 use crate::part::{Created, PartTask, upload_id};
 use crate::publish::{self, Receipt};
 use crate::stragglers::Stragglers;
@@ -79,6 +80,8 @@ struct Upload {
     failure: watch::Sender<Option<Error>>,
     /// The upload id, once Create was sent.
     created: Option<Created>,
+    /// Gives the uploads that lost answers to Create may have left.
+    creating: Option<JoinHandle<Vec<String>>>,
     /// Parts that wait for a place in flight.
     queue: VecDeque<LeavingPart>,
     active: JoinSet<Result<StoredPart>>,
@@ -106,6 +109,7 @@ impl Upload {
             context,
             failure,
             created,
+            creating: None,
             queue: VecDeque::new(),
             active: JoinSet::new(),
             stragglers: Stragglers::default(),
@@ -128,26 +132,9 @@ impl Upload {
         }
         let (sender, receiver) = watch::channel(None);
         self.created = Some(receiver);
-        let context = self.context.clone();
-        let stopping = Arc::clone(&self.stopping);
+        let create = create::create(self.context.clone(), Arc::clone(&self.stopping), sender);
         let span = debug_span!("create");
-        let create = async move {
-            let attempt = |_| async {
-                let created = context.api.create(&context.options).await;
-                created.map_err(|error| {
-                    let again = error.is_retryable() && !stopping.load(Ordering::Relaxed);
-                    error.with_retryable(again)
-                })
-            };
-            let created = context.retry.run(attempt).await;
-            let id = created.map(|(id, full_object)| {
-                debug!(upload_id = %id, full_object, "created");
-                context.service.created(full_object);
-                id
-            });
-            sender.send_replace(Some(id));
-        };
-        tokio::spawn(create.instrument(span.or_current()));
+        self.creating = Some(tokio::spawn(create.instrument(span.or_current())));
     }
 
     fn on_ready(&mut self, part: LeavingPart) {
@@ -239,6 +226,7 @@ impl Upload {
         let receipt = match published {
             Ok(receipt) => {
                 self.ended = true;
+                self.remove_lost().await;
                 Ok(receipt)
             }
             Err(error) => Err(self.fail(error).await),
@@ -321,10 +309,20 @@ impl Upload {
         self.queue.clear();
         self.whole = None;
         self.active.shutdown().await;
-        if self.context.keep_parts {
-            return Ok(());
+        let aborted = match self.context.keep_parts {
+            true => Ok(()),
+            false => self.abort().await,
+        };
+        self.remove_lost().await;
+        aborted
+    }
+
+    async fn remove_lost(&mut self) {
+        if let Some(creating) = self.creating.take()
+            && let Ok(lost) = creating.await
+        {
+            create::remove_lost(&self.context, lost).await;
         }
-        self.abort().await
     }
 
     /// The id of the upload whose parts stay, if it has one.
@@ -346,6 +344,17 @@ impl Upload {
     }
 
     async fn on_writer_gone(&mut self, cleanup: Option<&CleanUp>) {
+        self.end(cleanup).await;
+        if let Some(Ok(id)) = self
+            .created
+            .as_ref()
+            .and_then(|created| created.borrow().clone())
+        {
+            self.context.running.remove(&id);
+        }
+    }
+
+    async fn end(&mut self, cleanup: Option<&CleanUp>) {
         if !self.ended && !self.context.abort_on_drop {
             self.active.shutdown().await;
             return;

@@ -110,15 +110,6 @@ impl S3ObjectStore {
 
     pub(crate) async fn pending(&self, location: &Location) -> Result<Vec<Pending>> {
         let api = self.api(location.clone());
-        let (mut found, mut from) = (Vec::new(), None);
-        loop {
-            let page = self.retries().run(|_| api.list_uploads(from.clone()));
-            let (uploads, next) = page.await?;
-            found.extend(uploads);
-            match next {
-                Some(next) => from = Some(next),
-                None => return Ok(found),
-            }
-        }
+        api.list_uploads(self.retries()).await
     }
 }

@@ -244,3 +244,40 @@ async fn a_damaged_part_of_a_file_is_sent_again_whatever_is_learnt_meanwhile() {
     assert_eq!(damage.count(), 1);
     assert_eq!(server.object("key").unwrap().bytes(), data);
 }
+
+/// An upload whose id nobody heard is looked for and removed, and no other is touched.
+#[tokio::test]
+async fn a_lost_answer_to_create_leaves_no_upload() {
+    for lost in [1, 8] {
+        let server = server().start().await.unwrap();
+        let store = store(&server).await;
+        let others = store.keeping_parts();
+        let mut other = open(&others, "key", options()).await;
+        other
+            .write_chunk(&random(30, 2 * PART as usize + 1))
+            .await
+            .unwrap();
+        while server
+            .uploads()
+            .first()
+            .is_none_or(|one| one.parts.len() < 2)
+        {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        let fault = server.inject(
+            Fault::on("CreateMultipartUpload")
+                .times(lost)
+                .reset_after_body(),
+        );
+        let data = random(31, 3 * PART as usize);
+        let mut writer = open(&store, "key", options()).await;
+        let written = writer.write_chunk(&data).await;
+        let finished = written.and(writer.finish().await.map(drop));
+        assert_eq!(fault.count(), lost);
+        assert_eq!(finished.is_ok(), lost == 1, "{finished:?}");
+        let left = server.uploads();
+        assert_eq!(left.len(), 1, "{left:?}");
+        assert_eq!(left[0].parts.len(), 2);
+        other.cancel().await.unwrap();
+    }
+}

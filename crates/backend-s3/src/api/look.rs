@@ -8,6 +8,7 @@ use writer_core::{ErrorKind, ObjectMetadata, Result};
 
 use super::{Api, StoredPart, decode, owned, unexpected, unquoted, unsigned};
 use crate::error::{code_of, from_sdk};
+use crate::retry::Retries;
 
 /// The parts of an upload that is not completed.
 #[derive(Clone, Debug, Default)]
@@ -70,9 +71,21 @@ impl Api {
             .upload_id(upload_id)
     }
 
-    /// The uploads of keys that begin with this one, as far as one page goes, and where the next
-    /// one begins.
-    pub(crate) async fn list_uploads(
+    /// The uploads of keys that begin with this one.
+    pub(crate) async fn list_uploads(&self, retries: &Retries) -> Result<Vec<Pending>> {
+        let (mut found, mut from) = (Vec::new(), None);
+        loop {
+            let page = retries.run(|_| self.page_of_uploads(from.clone()));
+            let (uploads, next) = page.await?;
+            found.extend(uploads);
+            match next {
+                Some(next) => from = Some(next),
+                None => return Ok(found),
+            }
+        }
+    }
+
+    async fn page_of_uploads(
         &self,
         from: Option<(String, String)>,
     ) -> Result<(Vec<Pending>, Option<(String, String)>)> {

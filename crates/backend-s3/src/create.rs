@@ -1,0 +1,124 @@
+//! CreateMultipartUpload, whose answer may be lost.
+//!
+//! A request that was done, and whose answer did not arrive, leaves an upload that nobody knows.
+//! It is looked for among those of the same object that were begun within the time in which
+//! answers were lost, and removed at the end if it has no parts by then.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::sync::watch;
+use tracing::{debug, warn};
+use writer_core::{Error, Result};
+
+use crate::api::Pending;
+use crate::context::Context;
+
+/// Services tell times to the second, and clocks differ.
+const SLACK: Duration = Duration::from_secs(2);
+
+/// The uploads that are running in one store.
+#[derive(Debug, Default)]
+pub(crate) struct Running(Mutex<HashSet<Arc<str>>>);
+
+impl Running {
+    fn add(&self, id: &Arc<str>) {
+        self.ids().insert(Arc::clone(id));
+    }
+
+    pub(crate) fn remove(&self, id: &str) {
+        self.ids().remove(id);
+    }
+
+    fn has(&self, id: &str) -> bool {
+        self.ids().contains(id)
+    }
+
+    fn ids(&self) -> std::sync::MutexGuard<'_, HashSet<Arc<str>>> {
+        // A set is whole between any two calls.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Creates the upload, unless it is `stopping`, and tells its id. Gives the ids of others that
+/// lost answers may have left.
+pub(crate) async fn create(
+    context: Context,
+    stopping: Arc<AtomicBool>,
+    created: watch::Sender<Option<Result<Arc<str>>>>,
+) -> Vec<String> {
+    let began = Instant::now();
+    let lost = AtomicBool::new(false);
+    let attempt = |_| async {
+        let created = context.api.create(&context.options, &lost).await;
+        created.map_err(|error| {
+            let again = error.is_retryable() && !stopping.load(Ordering::Relaxed);
+            error.with_retryable(again)
+        })
+    };
+    let own = context.retry.run(attempt).await.map(|(id, full_object)| {
+        debug!(upload_id = %id, full_object, "created");
+        context.service.created(full_object);
+        context.running.add(&id);
+        id
+    });
+    let id = own.as_ref().ok().cloned();
+    created.send_replace(Some(own));
+    if !lost.load(Ordering::Relaxed) {
+        return Vec::new();
+    }
+    match lost_since(&context, id.as_deref(), began.elapsed()).await {
+        Ok(lost) => lost,
+        Err(error) => {
+            debug!(%error, "whether lost answers left uploads can't be looked up");
+            Vec::new()
+        }
+    }
+}
+
+/// The uploads of this object that were begun within the last `time`, or within as long before
+/// the upload `own`.
+async fn lost_since(context: &Context, own: Option<&str>, time: Duration) -> Result<Vec<String>> {
+    let api = &context.api;
+    // Without an upload of its own the writer has failed, and its error is not to wait.
+    let retries = match own {
+        Some(_) => context.retry.clone(),
+        None => context.retry.only_once(),
+    };
+    let mut uploads = api.list_uploads(&retries).await?;
+    uploads.retain(|upload| upload.key == api.location.key);
+    let is_own = |upload: &Pending| own == Some(&*upload.upload_id);
+    let begun = uploads.iter().find(|upload| is_own(upload));
+    let until = begun.and_then(|upload| upload.initiated);
+    let until = until.unwrap_or_else(SystemTime::now) + SLACK;
+    let since = until.checked_sub(time + SLACK * 2);
+    uploads.retain(|upload| {
+        let within = upload.initiated >= since && upload.initiated <= Some(until);
+        within && !is_own(upload) && !context.running.has(&upload.upload_id)
+    });
+    Ok(uploads.into_iter().map(|upload| upload.upload_id).collect())
+}
+
+/// Removes `uploads` that have no parts: somebody else's would have some by now.
+pub(crate) async fn remove_lost(context: &Context, uploads: Vec<String>) {
+    for id in uploads {
+        if let Err(error) = remove_empty(context, &id).await {
+            warn!(upload_id = id, %error, "a lost answer may have left an upload without parts");
+        }
+    }
+}
+
+async fn remove_empty(context: &Context, id: &str) -> Result<(), Error> {
+    let api = &context.api;
+    if context.running.has(id) || api.is_gone(id).await? {
+        return Ok(());
+    }
+    let found = context.retry.run(|_| api.list_parts(id)).await?;
+    if found.parts.is_empty() {
+        api.abort_whole(&context.retry, id).await?;
+        debug!(upload_id = id, "a lost answer had left this upload");
+    }
+    Ok(())
+}
