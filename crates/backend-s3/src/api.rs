@@ -276,8 +276,7 @@ impl Api {
 
     /// A checksum as S3 has it, for a service that takes them.
     fn encode(&self, crc: Option<Crc64Nvme>) -> Option<String> {
-        let crc = crc.filter(|_| self.checksums)?;
-        Some(BASE64.encode(crc.0.to_be_bytes()))
+        crc.filter(|_| self.checksums).map(encode)
     }
 
     /// Waits for an answer, for as long as an answer may take.
@@ -442,6 +441,10 @@ fn signed(len: u64) -> Result<i64> {
 
 pub(crate) fn unsigned(len: i64) -> Result<u64> {
     u64::try_from(len).map_err(|_| unexpected("a length below 0"))
+}
+
+pub(crate) fn encode(crc: Crc64Nvme) -> String {
+    BASE64.encode(crc.0.to_be_bytes())
 }
 
 pub(crate) fn decode(crc: Option<&str>) -> Result<Option<Crc64Nvme>> {

@@ -41,6 +41,7 @@ mod lanes;
 mod lister;
 mod location;
 mod part;
+mod probe;
 mod profile;
 mod publish;
 mod reader;
@@ -54,6 +55,7 @@ mod uploads;
 mod writer;
 
 pub use config::{PayloadSigning, S3Config};
+pub use probe::{Finding, Probe};
 pub use profile::{Conditions, ServiceProfile};
 pub use resume::Resume;
 pub use retry::RetryPolicy;
