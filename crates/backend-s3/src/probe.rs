@@ -330,11 +330,9 @@ fn conclude(findings: Vec<Finding>) -> Probe {
         equal_parts: !works(UNEQUAL_PARTS),
         ..ServiceProfile::UNKNOWN
     };
-    let named = |known: &ServiceProfile| {
-        let name = known.name;
-        ServiceProfile { name, ..found } == *known
-    };
-    let profile = ServiceProfile::ALL.into_iter().find(named).unwrap_or(found);
+    let mut known = ServiceProfile::ALL.into_iter();
+    let profile = known.find(|known| found.does_the_same(known));
+    let profile = profile.unwrap_or(found);
     Probe { findings, profile }
 }
 

@@ -108,6 +108,13 @@ impl ServiceProfile {
         })
     }
 
+    /// True if a service of this profile does what one of `other` does, whatever they are called.
+    #[must_use]
+    pub fn does_the_same(&self, other: &Self) -> bool {
+        let name = other.name;
+        Self { name, ..*self } == *other
+    }
+
     /// The profile of the service at `endpoint`, by its host; without an endpoint it is Amazon's.
     #[must_use]
     pub fn of_endpoint(endpoint: Option<&str>) -> Self {

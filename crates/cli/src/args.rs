@@ -41,6 +41,9 @@ pub(crate) enum Command {
     /// List or remove multipart uploads that were begun and not ended
     #[cfg(feature = "s3")]
     Uploads(UploadsArgs),
+    /// Find out what a service does, and which --service it is, by trying it on scratch objects
+    #[cfg(feature = "s3")]
+    Probe(ProbeArgs),
 }
 
 #[derive(Debug, ClapArgs)]
@@ -146,6 +149,14 @@ pub(crate) struct ResumeArgs {
 pub(crate) struct UploadsArgs {
     #[command(subcommand)]
     pub(crate) command: UploadsCommand,
+}
+
+#[cfg(feature = "s3")]
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ProbeArgs {
+    /// Where scratch objects may be written, and are removed again: s3://BUCKET/PREFIX. Some 40 MiB
+    /// are sent
+    pub(crate) prefix: String,
 }
 
 /// Multipart uploads that were begun and not ended.

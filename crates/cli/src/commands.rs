@@ -2,6 +2,8 @@
 
 mod cat;
 mod ls;
+#[cfg(feature = "s3")]
+mod probe;
 mod put;
 mod rm;
 mod stat;
@@ -76,6 +78,8 @@ async fn dispatch(context: &Context, command: Command) -> anyhow::Result<()> {
         Command::Stat(args) => signals.guard(stat::run(context, args)).await,
         Command::Rm(args) => signals.guard(rm::run(context, args)).await,
         Command::Ls(args) => signals.guard(ls::run(context, args)).await,
+        #[cfg(feature = "s3")]
+        Command::Probe(args) => signals.guard(probe::run(context, args)).await,
         #[cfg(feature = "s3")]
         Command::Uploads(args) => signals.guard(uploads::run(context, args)).await,
     }

@@ -173,3 +173,21 @@ fn a_condition_that_might_be_ignored_is_refused() {
     assert_error(&put("--conditions=trust"), 5, &["exists already"]);
     assert_error(&put("--service=swift"), 2, &["garage"]);
 }
+
+#[test]
+fn a_probe_tells_which_profile_a_service_is() {
+    let server = server();
+    let probe = |service: &str| {
+        let mut command = cli(&server);
+        command.args(["probe", "s3://test/", "--service", service]);
+        stdout(&command.output().unwrap())
+    };
+    let right = probe("s3s");
+    assert!(
+        right.contains("yes     PutObject keeps If-None-Match"),
+        "{right}"
+    );
+    assert!(right.ends_with("The profile \"s3s\", which is used, is right.\n"));
+    assert!(probe("unknown").ends_with("Use --service=aws (S3_CLI_SERVICE).\n"));
+    assert!(server.keys().is_empty() && server.uploads().is_empty());
+}

@@ -1,0 +1,60 @@
+//! `probe`: what a service does, found out by trying it.
+
+use std::fmt::Write as _;
+
+use backend_s3::{Probe, ServiceProfile};
+
+use super::Context;
+use crate::args::ProbeArgs;
+
+pub(super) async fn run(context: &Context, args: ProbeArgs) -> anyhow::Result<()> {
+    let store = context.stores.s3(&args.prefix).await?;
+    let probe = store.probe(&args.prefix).await?;
+    let text = table(&probe, store.service());
+    let _nobody_reads = context.printer.text(text).await?;
+    Ok(())
+}
+
+fn table(probe: &Probe, assumed: &ServiceProfile) -> String {
+    let mut text = String::new();
+    // Writing to a string can't fail.
+    for finding in &probe.findings {
+        let works = match finding.works {
+            Some(true) => "yes",
+            Some(false) => "no",
+            None => "unclear",
+        };
+        let line = format!("{:<8}{:<48}{}", works, finding.feature, finding.detail);
+        let _ = writeln!(text, "{}", line.trim_end());
+    }
+    let _ = writeln!(text, "\n{}", advice(&probe.profile, assumed));
+    text
+}
+
+fn advice(found: &ServiceProfile, assumed: &ServiceProfile) -> String {
+    if found.does_the_same(assumed) {
+        return format!("The profile {:?}, which is used, is right.", assumed.name);
+    }
+    let known = ServiceProfile::ALL.iter().any(|known| known == found);
+    match (known, found.conditional_put && found.conditional_complete) {
+        (true, _) => format!("Use --service={} (S3_CLI_SERVICE).", found.name),
+        (false, true) => "No profile is the same; conditions are kept: --conditions=trust.".into(),
+        (false, false) if !found.checksums => {
+            "No profile is the same; --service=basic works.".into()
+        }
+        (false, false) => "No profile is the same; --service=unknown works.".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_advice_is_a_profile_that_is_the_same() {
+        let aws = ServiceProfile::AWS;
+        assert!(advice(&aws, &ServiceProfile::S3S).contains("is right"));
+        assert!(advice(&aws, &ServiceProfile::UNKNOWN).contains("--service=aws"));
+        assert!(advice(&ServiceProfile::CEPH, &aws).contains("--service=ceph"));
+    }
+}
