@@ -247,9 +247,14 @@ impl StdError for Error {
 }
 
 impl From<std::io::Error> for Error {
-    /// Keeps the I/O error as the cause and maps its kind.
+    /// Gives back the error that the I/O error was made of, if it was; else keeps the I/O error as
+    /// the cause and maps its kind.
     fn from(error: std::io::Error) -> Self {
         use std::io::ErrorKind as Io;
+        let own = error.get_ref().and_then(|own| own.downcast_ref::<Self>());
+        if let Some(own) = own {
+            return own.clone();
+        }
         let kind = match error.kind() {
             Io::NotFound => ErrorKind::NotFound,
             Io::PermissionDenied | Io::ReadOnlyFilesystem => ErrorKind::AccessDenied,
@@ -262,6 +267,26 @@ impl From<std::io::Error> for Error {
             _ => ErrorKind::Other,
         };
         Self::new(kind, error.to_string()).with_source(error)
+    }
+}
+
+impl From<Error> for std::io::Error {
+    /// Keeps the error, so that [`Error::from`] gives it back, and maps its kind.
+    fn from(error: Error) -> Self {
+        use std::io::ErrorKind as Io;
+        let kind = match error.kind() {
+            ErrorKind::NotFound => Io::NotFound,
+            ErrorKind::AccessDenied => Io::PermissionDenied,
+            ErrorKind::AlreadyExists => Io::AlreadyExists,
+            ErrorKind::InvalidInput => Io::InvalidInput,
+            ErrorKind::Unsupported => Io::Unsupported,
+            ErrorKind::StorageFull => Io::StorageFull,
+            ErrorKind::Closed => Io::BrokenPipe,
+            ErrorKind::ChecksumMismatch => Io::InvalidData,
+            // Not `Interrupted`, after which callers try again.
+            _ => Io::Other,
+        };
+        Self::new(kind, error)
     }
 }
 
@@ -288,6 +313,18 @@ mod tests {
         let second = first.clone().with_uri("b").with_part(1);
         assert_eq!(second.uri(), Some("a"));
         assert_eq!(first.part(), None);
+    }
+
+    #[test]
+    fn an_error_comes_back_from_an_io_error() {
+        let error = Error::new(ErrorKind::Interrupted, "x").with_part(3);
+        let io = std::io::Error::from(error);
+        assert_eq!(io.kind(), std::io::ErrorKind::Other);
+        let back = Error::from(io);
+        assert_eq!(
+            (back.kind(), back.part()),
+            (ErrorKind::Interrupted, Some(3))
+        );
     }
 
     #[test]

@@ -6,6 +6,12 @@
 //!   gives it a [`PartSink`] and has `write_chunk`, `write_owned` and `reserve` with all that
 //!   their contract promises.
 //!
+//! And what lets other code write to an [`ObjectWriter`](writer_core::ObjectWriter):
+//!
+//! - [`AsyncObjectWriter`] is one as `AsyncWrite` (with the feature `futures` also as that of
+//!   `futures::io`, and as a `Sink`), [`BlockingObjectWriter`] as [`std::io::Write`];
+//! - [`copy_from`] and [`copy_file`] write what a reader or a file has, without a copy.
+//!
 //! ```text
 //!  write_chunk ──▶ Intake ──▶ PartSplitter ──▶ LeavingPart ──▶ PartSink (the backend)
 //!                    │ ▲                            │
@@ -17,6 +23,7 @@
 //! Runs on the ambient tokio runtime, which must have its timer enabled
 //! (`#[tokio::main]` has, `Builder::enable_all` does).
 
+mod adapters;
 mod budget;
 mod cleanup;
 mod compress;
@@ -25,6 +32,7 @@ mod page;
 mod pool;
 mod sources;
 
+pub use adapters::{AsyncObjectWriter, BlockingObjectWriter, copy_file, copy_from, copy_from_with};
 pub use budget::{Account, Call, InFlight, MemoryBudget, OpenPart, PAGE_SIZE};
 pub use cleanup::{CleanUp, CleanUps};
 pub use compress::{Codec, open_writer};
