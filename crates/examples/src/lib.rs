@@ -1,0 +1,12 @@
+//! Programs that point what they have at an [object writer](https://docs.rs/writer-core):
+//!
+//! | example | what writes |
+//! |---|---|
+//! | `tokio_copy` | `tokio::io::copy`, from a socket |
+//! | `parquet_table` | `AsyncArrowWriter` of the crate `parquet` |
+//! | `tar_archive` | the crate `tar`, on a thread |
+//! | `http_upload` | an `axum` server, whose request bodies become objects |
+//! | `sink` | a stream of the crate `futures` |
+//!
+//! Each of them takes the folder to write to, checks what it wrote with another reader, and says
+//! so: `cargo run -p examples --example tar_archive -- /tmp/objects`.
