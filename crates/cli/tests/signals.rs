@@ -6,24 +6,10 @@
 mod common;
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::{Child, ExitStatus};
-use std::time::{Duration, Instant};
+use std::process::ExitStatus;
 
-use common::{Folders, bytes, eventually, piped, s3_cli, send};
+use common::{Folders, bytes, eventually, piped, s3_cli, send, wait};
 use rustix::process::Signal;
-
-/// Waits, but not for ever.
-fn wait(child: &mut Child) -> ExitStatus {
-    let start = Instant::now();
-    while start.elapsed() < Duration::from_secs(30) {
-        if let Some(status) = child.try_wait().unwrap() {
-            return status;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    child.kill().unwrap();
-    panic!("does not end");
-}
 
 /// Uploads from a pipe that never ends, sends `signal` in the middle, and returns how it ended.
 fn stopped_by(signal: Signal, extra: &[&str]) -> (ExitStatus, Vec<String>) {
