@@ -229,10 +229,14 @@ fn a_command_that_does_not_listen_is_killed() {
     places.assert_nothing_is_left();
 }
 
-/// Its own exit code does not count then.
+/// Its own exit code does not count then. One that prints nothing for a while is ended, too.
 #[test]
 fn a_command_is_ended_if_the_upload_fails() {
-    for rest in ["exec yes", "while yes; do :; done; exit 77"] {
+    for rest in [
+        "exec yes",
+        "while yes; do :; done; exit 77",
+        "exec sleep 1000",
+    ] {
         let places = Places::new();
         places.server.deny("UploadPart");
         let script = endless(&places.folders, ":").replace("sleep 1000", rest);
