@@ -33,7 +33,8 @@ pub(crate) enum Command {
         after_help = examples::PUT
     )]
     Put(Box<PutArgs>),
-    /// Compare a file with an object, without a download if the service knows its checksum
+    /// Compare a file with an object as it is stored, without a download if the service knows its
+    /// checksum
     #[command(after_help = examples::VERIFY)]
     Verify(VerifyArgs),
     /// Write an object, or a range of it, to standard output
@@ -57,7 +58,7 @@ Examples:
   s3-cli put disk.img s3://bucket/images/
   s3-cli put -r --exclude '*.tmp' results s3://bucket/results/
   s3-cli put --verify s3://bucket/db.sql.zst -- pg_dump mydb
-  s3-cli put --exact-size 1G - s3://bucket/1g < /dev/zero";
+  head -c 1G /dev/urandom | s3-cli put --exact-size 1G - s3://bucket/random";
     pub(super) const VERIFY: &str = "\
 Example:
   s3-cli verify disk.img s3://bucket/images/disk.img";
