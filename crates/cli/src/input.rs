@@ -14,6 +14,7 @@ use writer_core::{Error, ErrorKind, ObjectWriter, Result, Segment};
 use writer_tokio::Sources;
 
 use crate::producer::Producer;
+use crate::signals::doubt_the_end;
 use crate::stream::feed_stream;
 
 /// A source that is open.
@@ -104,10 +105,16 @@ impl Input {
                 writer.write_owned(file.segment.clone()).await?;
                 file.check(&self.name).await
             }
-            Content::Stream(file) => feed_stream(file, self.name, writer).await,
+            Content::Stream(file) => {
+                feed_stream(file, self.name, writer).await?;
+                doubt_the_end().await;
+                Ok(())
+            }
             Content::Output(pipe, producer) => {
                 feed_stream(pipe, self.name, writer).await?;
-                producer.success().await
+                producer.success().await?;
+                doubt_the_end().await;
+                Ok(())
             }
         }
     }
@@ -132,11 +139,12 @@ impl Input {
         });
         let read = read.await.map_err(io::Error::other).flatten();
         let data = read.map_err(|error| Error::from(error).with_uri(&name))?;
-        if let Some(file) = file {
-            file.check(&name).await?;
-        }
         if let Some(producer) = producer {
             producer.success().await?;
+        }
+        match file {
+            Some(file) => file.check(&name).await?,
+            None => doubt_the_end().await,
         }
         Ok(Self::in_memory(name, data))
     }

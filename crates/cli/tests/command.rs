@@ -5,6 +5,7 @@
 
 mod common;
 
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Output};
 
@@ -13,7 +14,7 @@ use common::{
     Folders, assert_code, assert_error, assert_uploaded, bytes, eventually, is_running, piped,
     printed, run_with_input, s3_cli, send, stderr, stdout, wait,
 };
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process_group};
 use testkit::server::TestServer;
 
 const MIB: usize = 1 << 20;
@@ -212,6 +213,31 @@ fn a_signal_ends_the_command_too() {
             assert!(!is_running(&pid), "{signal:?} {uri}");
             assert!(told.exists(), "{signal:?} {uri}");
             places.assert_nothing_is_left();
+        }
+    }
+}
+
+/// A terminal tells both of Ctrl-C. A command that then ends as if all were well has not printed
+/// all there is.
+#[test]
+fn a_command_that_takes_ctrl_c_for_its_end_has_not_succeeded() {
+    let places = Places::new();
+    let printed = places.folders.sources.join("printed");
+    let script = format!(
+        "trap 'exit 0' INT; printf some; echo > '{}'; while :; do sleep 0.01; done",
+        printed.display()
+    );
+    for _ in 0..10 {
+        for uri in places.uris() {
+            let mut command = cli(&places.server);
+            put(&mut command, &[], &uri, &script).process_group(0);
+            let mut child = piped(&mut command);
+            eventually("it has printed", || printed.exists());
+            let group = Pid::from_raw(child.id().cast_signed()).unwrap();
+            kill_process_group(group, Signal::INT).unwrap();
+            assert_eq!(wait(&mut child).code(), Some(130));
+            places.assert_nothing_is_left();
+            std::fs::remove_file(&printed).unwrap();
         }
     }
 }
