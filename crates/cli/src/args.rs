@@ -2,9 +2,10 @@
 
 use std::ffi::OsString;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use globset::Glob;
-use writer_core::ByteRange;
+use writer_core::{ByteRange, Crc64Nvme};
 
 /// Stream objects to S3 and to the file system.
 ///
@@ -24,19 +25,29 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Write files, or standard input, as objects
+    /// Write files, standard input, or what a command prints, as objects
     #[command(
         visible_alias = "put-streaming",
-        override_usage = "s3-cli put [OPTIONS] SOURCE... DEST"
+        override_usage = "s3-cli put [OPTIONS] SOURCE... DEST\n       \
+                          s3-cli put [OPTIONS] DEST -- COMMAND [ARG]...",
+        after_help = examples::PUT
     )]
-    Put(PutArgs),
+    Put(Box<PutArgs>),
+    /// Compare a file with an object as it is stored, without a download if the service knows its
+    /// checksum
+    #[command(after_help = examples::VERIFY)]
+    Verify(VerifyArgs),
     /// Write an object, or a range of it, to standard output
+    #[command(after_help = examples::CAT)]
     Cat(CatArgs),
     /// Show what is known of an object, one `key: value` per line
+    #[command(after_help = examples::STAT)]
     Stat(StatArgs),
     /// Remove objects; that there is none is no error
+    #[command(after_help = examples::RM)]
     Rm(RmArgs),
     /// List objects: size, last modified and URI, one per line
+    #[command(after_help = examples::LS)]
     Ls(LsArgs),
     /// List or remove multipart uploads that were begun and not ended
     #[cfg(feature = "s3")]
@@ -44,6 +55,31 @@ pub(crate) enum Command {
     /// Find out what a service does, and which --service it is, by trying it on scratch objects
     #[cfg(feature = "s3")]
     Probe(ProbeArgs),
+}
+
+/// What the help of each command ends with.
+mod examples {
+    pub(super) const PUT: &str = "\
+Examples:
+  s3-cli put disk.img s3://bucket/images/
+  s3-cli put -r --exclude '*.tmp' results s3://bucket/results/
+  s3-cli put --verify s3://bucket/db.sql.zst -- pg_dump mydb
+  head -c 1G /dev/urandom | s3-cli put --exact-size 1G - s3://bucket/random";
+    pub(super) const VERIFY: &str = "\
+Example:
+  s3-cli verify disk.img s3://bucket/images/disk.img";
+    pub(super) const CAT: &str = "\
+Example:
+  s3-cli cat --range 0-511 s3://bucket/images/disk.img | xxd";
+    pub(super) const STAT: &str = "\
+Example:
+  s3-cli stat s3://bucket/images/disk.img";
+    pub(super) const RM: &str = "\
+Example:
+  s3-cli rm s3://bucket/images/disk.img s3://bucket/images/old.img";
+    pub(super) const LS: &str = "\
+Example:
+  s3-cli ls s3://bucket/images/";
 }
 
 #[derive(Debug, ClapArgs)]
@@ -203,6 +239,11 @@ pub(crate) struct PutArgs {
     // One is enough for clap, which counts anew after each option in between; `jobs` counts all.
     #[arg(required = true, num_args = 1.., value_names = ["SOURCE", "DEST"])]
     pub(crate) paths: Vec<OsString>,
+    /// After `--`: a command to run, whose standard output becomes the object, if its exit code is
+    /// 0. If it fails, nothing is stored, and its exit code is that of this program. A file whose
+    /// name begins with `-` is named as ./-name
+    #[arg(last = true, value_name = "COMMAND", conflicts_with = "recursive")]
+    pub(crate) command: Vec<OsString>,
     /// Go on after an object has failed. Without this no other is begun then; those that are on
     /// their way are finished in any case
     #[arg(long)]
@@ -219,6 +260,28 @@ pub(crate) struct PutArgs {
     /// Fail if there is an object already
     #[arg(long, visible_alias = "no-clobber")]
     pub(crate) if_none_match: bool,
+    /// Fail unless the object that is there has this ETag, as `stat` shows it: only what has not
+    /// changed is replaced
+    #[arg(
+        long,
+        value_name = "ETAG",
+        value_parser = NonEmptyStringValueParser::new(),
+        conflicts_with = "if_none_match"
+    )]
+    pub(crate) if_match: Option<String>,
+    /// Fail unless what is stored has this checksum: `crc64nvme:` and 16 hexadecimal digits, or
+    /// the Base64 of the 8 bytes
+    #[arg(
+        long,
+        value_name = "CHECKSUM",
+        value_parser = crate::checksum::parse,
+        conflicts_with = "no_checksum"
+    )]
+    pub(crate) expect_checksum: Option<Crc64Nvme>,
+    /// Read each object back, and compare what was read with what was sent. An object that differs
+    /// is an error, and is left as it is
+    #[arg(long, conflicts_with = "no_checksum")]
+    pub(crate) verify: bool,
     /// Do not check what was stored against a checksum of what was sent
     #[arg(long)]
     pub(crate) no_checksum: bool,
@@ -299,8 +362,13 @@ pub(crate) struct TuningArgs {
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub(crate) buffer_capacity: Option<u64>,
     /// How many bytes a pipe will bring, so that part sizes fit; others than that many are an
-    /// error. For files it is known
-    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    /// error, and nothing is stored. For files it is known
+    #[arg(
+        long,
+        visible_alias = "exact-size",
+        value_name = "SIZE",
+        value_parser = parse_size
+    )]
     pub(crate) expected_size: Option<u64>,
 }
 
@@ -311,6 +379,17 @@ pub(crate) enum PayloadSigning {
     Auto,
     Always,
     Never,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct VerifyArgs {
+    /// The file; `-` for standard input
+    pub(crate) file: OsString,
+    /// The object
+    pub(crate) uri: String,
+    /// Read the object in any case, instead of believing the checksum that the service keeps
+    #[arg(long)]
+    pub(crate) download: bool,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -14,6 +14,7 @@ use crate::exit;
 use crate::input::Input;
 use crate::jobs::Job;
 use crate::printer::Printer;
+use crate::read_back::read_back;
 use crate::signals::Signals;
 use crate::source::Source;
 use crate::tally::Tally;
@@ -36,6 +37,8 @@ pub(crate) struct How {
     pub(crate) memory: u64,
     /// Each object is read into memory before it is stored, one at a time: one is enough there.
     pub(crate) buffered: bool,
+    /// Each object is read after it was stored, and compared.
+    pub(crate) verify: bool,
     /// A failure does not keep others from being begun.
     pub(crate) keep_going: bool,
     /// Receipts say what they are for.
@@ -165,7 +168,7 @@ impl Batch {
             let size = input.as_ref().ok().filter(|input| input.is_read());
             let size = size.and_then(Input::size);
             // What the user names may be a pipe, to open which may take for ever.
-            let is_found = matches!(job.source, Source::Found(_));
+            let is_found = matches!(job.source, Source::Found(..));
             opened.push((job, input));
             match size.filter(|_| is_found) {
                 Some(size) => read += size,
@@ -191,6 +194,9 @@ impl Batch {
         // Never closed.
         let _slots = self.slots.acquire_many(self.parts(&input)).await;
         let receipt = self.store(uri, input).await?;
+        if self.how.verify {
+            read_back(&*self.how.store, uri, &receipt).await?;
+        }
         let seconds = start.elapsed().as_secs_f64();
         tracing::info!(
             bytes = receipt.size,

@@ -9,6 +9,7 @@ mod rm;
 mod stat;
 #[cfg(feature = "s3")]
 mod uploads;
+mod verify;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -73,7 +74,8 @@ fn settings(args: &Args) -> Settings {
 async fn dispatch(context: &Context, command: Command) -> anyhow::Result<()> {
     let signals = &context.signals;
     match command {
-        Command::Put(args) => put::run(context, args).await,
+        Command::Put(args) => put::run(context, *args).await,
+        Command::Verify(args) => signals.guard(verify::run(context, args)).await,
         Command::Cat(args) => signals.guard(cat::run(context, args)).await,
         Command::Stat(args) => signals.guard(stat::run(context, args)).await,
         Command::Rm(args) => signals.guard(rm::run(context, args)).await,

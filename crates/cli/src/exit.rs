@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use writer_core::{Error, ErrorKind};
 
+use crate::producer::Failed;
 use crate::signals::Interrupted;
 use crate::tally::Several;
 
@@ -13,14 +14,17 @@ use crate::tally::Several;
 pub(crate) const TABLE: &str = "\
 Exit codes:
   0    success
-  1    any error that has no code of its own
+  1    any error that has no code of its own; of verify, that the two differ
   2    wrong use: an argument, an option, a URI or an environment variable
   3    not found
   4    access denied
   5    already exists, or another condition of the write did not hold
   6    unavailable: the service can't be reached, or asks to slow down
+  126  the command of `put DEST -- COMMAND` can't be started
+  127  there is no such command
   130  interrupted (SIGINT)
-  143  terminated (SIGTERM)";
+  143  terminated (SIGTERM)
+A command that fails gives its exit code, 128 + n if signal n has killed it.";
 
 /// How the SDK, in its many ways, says that it found no credentials.
 const NO_CREDENTIALS: [&str; 6] = [
@@ -94,6 +98,9 @@ pub(crate) fn code(error: &anyhow::Error) -> u8 {
     if let Some(several) = error.downcast_ref::<Several>() {
         return several.code;
     }
+    if let Some(Failed(code)) = error.chain().find_map(|cause| cause.downcast_ref()) {
+        return *code;
+    }
     match kind(error) {
         Some(ErrorKind::InvalidInput | ErrorKind::Unsupported) => 2,
         Some(ErrorKind::NotFound) => 3,
@@ -139,6 +146,9 @@ fn hint(error: &anyhow::Error, text: &str) -> Option<&'static str> {
              s3:ListBucket; --profile chooses other credentials",
         ),
         ErrorKind::AlreadyExists => Some("leave out --if-none-match to replace it"),
+        ErrorKind::PreconditionFailed => {
+            Some("`s3-cli stat` shows the ETag that it has now, for --if-match")
+        }
         ErrorKind::LimitExceeded if text.contains("memory") => {
             Some("raise --memory (S3DLIO_PUT_MEMORY) or lower --part-size (S3DLIO_PUT_PART_SIZE)")
         }
@@ -182,6 +192,11 @@ mod tests {
             assert_eq!(code(&error(kind, "x")), expected, "{kind}");
             assert!(table(expected), "{expected}");
         }
+        for expected in [126, 127] {
+            let cause = Error::new(ErrorKind::Other, "x").with_source(Failed(expected));
+            assert_eq!(code(&cause.into()), expected);
+            assert!(table(expected), "{expected}");
+        }
         for (signal, expected) in [(Signal::Interrupt, 130), (Signal::Terminate, 143)] {
             assert_eq!(code(&Interrupted(signal).into()), expected);
             assert!(table(expected), "{expected}");
@@ -221,6 +236,7 @@ mod tests {
             ),
             (ErrorKind::AccessDenied, "access denied", "s3:PutObject"),
             (ErrorKind::AlreadyExists, "there is one", "--if-none-match"),
+            (ErrorKind::PreconditionFailed, "another one", "--if-match"),
             (ErrorKind::LimitExceeded, "the memory budget", "--memory"),
         ] {
             let text = describe(&error(kind, text));

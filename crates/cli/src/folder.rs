@@ -3,12 +3,14 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use walkdir::{DirEntry, WalkDir};
 use writer_core::{Error, ErrorKind, Result};
 
 use crate::args::{FolderArgs, Symlinks};
+use crate::bounds::Bounds;
 use crate::tally::Tally;
 
 /// The longest key that S3 takes, in bytes.
@@ -18,7 +20,7 @@ const MAX_KEY_LEN: usize = 1024;
 /// millions: what all have in common is said once.
 #[derive(Debug)]
 pub(crate) struct Folder {
-    pub(crate) root: PathBuf,
+    pub(crate) bounds: Arc<Bounds>,
     /// Paths below the root.
     pub(crate) files: Vec<Box<str>>,
 }
@@ -82,17 +84,15 @@ impl Folder {
     ///
     /// If `root` itself can't be looked at.
     pub(crate) fn walk(root: PathBuf, rules: &Rules, tally: &mut Tally) -> Result<Self> {
-        let real = fs::canonicalize(&root)
-            .map_err(|error| Error::from(error).with_uri(root.display().to_string()))?;
+        let bounds = Bounds::new(root, rules.symlinks)?;
         let mut walk = Walk {
-            root: &root,
-            real,
+            bounds: &bounds,
             rules,
             tally,
             files: Vec::new(),
         };
         let follow = rules.symlinks == Symlinks::Follow;
-        let mut entries = WalkDir::new(&root).follow_links(follow).into_iter();
+        let mut entries = WalkDir::new(bounds.root()).follow_links(follow).into_iter();
         while let Some(entry) = entries.next() {
             match entry {
                 Ok(entry) if walk.enters(&entry) => walk.visit(&entry),
@@ -101,15 +101,16 @@ impl Folder {
             }
         }
         let files = walk.files;
-        Ok(Self { root, files })
+        Ok(Self {
+            bounds: Arc::new(bounds),
+            files,
+        })
     }
 }
 
 /// A walk that is under way.
 struct Walk<'a> {
-    root: &'a Path,
-    /// The root without symbolic links.
-    real: PathBuf,
+    bounds: &'a Bounds,
     rules: &'a Rules,
     tally: &'a mut Tally,
     files: Vec<Box<str>>,
@@ -158,7 +159,7 @@ impl Walk<'_> {
 
     fn stays_inside(&mut self, link: &DirEntry) -> bool {
         match fs::canonicalize(link.path()) {
-            Ok(target) if target.starts_with(&self.real) => true,
+            Ok(target) if self.bounds.contain(&target) => true,
             Ok(target) => {
                 let text = format!(
                     "is a symbolic link that leads out of the folder, to {}",
@@ -176,7 +177,7 @@ impl Walk<'_> {
 
     /// The end of a file's object's name.
     fn name(&self, path: &Path) -> Result<Box<str>> {
-        let shown = || self.root.join(path).display().to_string();
+        let shown = || self.bounds.root().join(path).display().to_string();
         let Some(name) = path.to_str() else {
             let text = "is not valid UTF-8, which names of objects are";
             return Err(invalid(text).with_uri(shown()));
@@ -225,7 +226,7 @@ impl Walk<'_> {
     }
 
     fn below_root<'p>(&self, path: &'p Path) -> &'p Path {
-        path.strip_prefix(self.root).unwrap_or(path)
+        path.strip_prefix(self.bounds.root()).unwrap_or(path)
     }
 }
 

@@ -13,6 +13,8 @@ use tokio::task::spawn_blocking;
 use writer_core::{Error, ErrorKind, ObjectWriter, Result, Segment};
 use writer_tokio::Sources;
 
+use crate::producer::Producer;
+use crate::signals::doubt_the_end;
 use crate::stream::feed_stream;
 
 /// A source that is open.
@@ -28,6 +30,8 @@ enum Content {
     File(SourceFile),
     /// A pipe, a terminal, a device: read once, in order.
     Stream(File),
+    /// What a command prints, which counts only if the command succeeds.
+    Output(File, Arc<Producer>),
 }
 
 impl Input {
@@ -58,6 +62,17 @@ impl Input {
         Ok(Self { name, content })
     }
 
+    /// Starts `producer`, and takes what it prints.
+    ///
+    /// # Errors
+    ///
+    /// If it can't be started.
+    pub(crate) fn start(producer: &Arc<Producer>) -> Result<Self> {
+        let content = Content::Output(producer.start()?, Arc::clone(producer));
+        let name = producer.to_string();
+        Ok(Self { name, content })
+    }
+
     /// True if all of it is in memory.
     pub(crate) fn is_read(&self) -> bool {
         matches!(self.content, Content::Memory(_))
@@ -68,7 +83,7 @@ impl Input {
         match &self.content {
             Content::Memory(data) => Some(data.len() as u64),
             Content::File(file) => Some(file.segment.len()),
-            Content::Stream(_) => None,
+            Content::Stream(_) | Content::Output(..) => None,
         }
     }
 
@@ -76,7 +91,8 @@ impl Input {
     ///
     /// # Errors
     ///
-    /// Those of reading, those of `writer`, and [`ErrorKind::SourceChanged`].
+    /// Those of reading, those of `writer`, [`ErrorKind::SourceChanged`], and that a command has
+    /// failed.
     ///
     /// # Cancellation
     ///
@@ -89,7 +105,17 @@ impl Input {
                 writer.write_owned(file.segment.clone()).await?;
                 file.check(&self.name).await
             }
-            Content::Stream(file) => feed_stream(file, self.name, writer).await,
+            Content::Stream(file) => {
+                feed_stream(file, self.name, writer).await?;
+                doubt_the_end().await;
+                Ok(())
+            }
+            Content::Output(pipe, producer) => {
+                feed_stream(pipe, self.name, writer).await?;
+                producer.success().await?;
+                doubt_the_end().await;
+                Ok(())
+            }
         }
     }
 
@@ -97,14 +123,15 @@ impl Input {
     ///
     /// # Errors
     ///
-    /// Those of reading, and [`ErrorKind::SourceChanged`].
+    /// Those of reading, [`ErrorKind::SourceChanged`], and that a command has failed.
     pub(crate) async fn read_all(self) -> Result<Self> {
         let capacity = usize::try_from(self.size().unwrap_or(0)).unwrap_or(0);
         let name = self.name;
-        let (stream, file) = match self.content {
+        let (stream, file, producer) = match self.content {
             Content::Memory(data) => return Ok(Self::in_memory(name, data)),
-            Content::File(file) => (Arc::clone(&file.file), Some(file)),
-            Content::Stream(stream) => (Arc::new(stream), None),
+            Content::File(file) => (Arc::clone(&file.file), Some(file), None),
+            Content::Stream(stream) => (Arc::new(stream), None, None),
+            Content::Output(pipe, producer) => (Arc::new(pipe), None, Some(producer)),
         };
         let read = spawn_blocking(move || {
             let mut data = Vec::with_capacity(capacity);
@@ -112,8 +139,12 @@ impl Input {
         });
         let read = read.await.map_err(io::Error::other).flatten();
         let data = read.map_err(|error| Error::from(error).with_uri(&name))?;
-        if let Some(file) = file {
-            file.check(&name).await?;
+        if let Some(producer) = producer {
+            producer.success().await?;
+        }
+        match file {
+            Some(file) => file.check(&name).await?,
+            None => doubt_the_end().await,
         }
         Ok(Self::in_memory(name, data))
     }

@@ -3,13 +3,15 @@
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use writer_core::{Error, ErrorKind, Result, split_scheme};
 
+use crate::producer::Producer;
 use crate::source::Source;
 
 /// One object to write.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Job {
     pub(crate) source: Source,
     pub(crate) uri: String,
@@ -31,10 +33,7 @@ pub(crate) struct Request {
 /// [`ErrorKind::InvalidInput`] if the arguments contradict each other.
 pub(crate) fn parse(arguments: &[OsString], recursive: bool) -> Result<Request> {
     let (sources, destination) = split(arguments)?;
-    let destination = text_of(destination)?;
-    if destination == "-" {
-        return Err(invalid(destination, "is standard input and no destination"));
-    }
+    let destination = destination_of(destination)?;
     let is_prefix = destination.ends_with('/');
     if sources.len() > 1 && !is_prefix {
         let text = "several sources need a destination that ends in /";
@@ -57,6 +56,24 @@ pub(crate) fn parse(arguments: &[OsString], recursive: bool) -> Result<Request> 
         }
     }
     Ok(request)
+}
+
+/// Reads `arguments` of which the source is `producer`.
+///
+/// # Errors
+///
+/// [`ErrorKind::InvalidInput`] unless they are one destination, which names the object.
+pub(crate) fn of_command(arguments: &[OsString], producer: Arc<Producer>) -> Result<Request> {
+    let [destination] = arguments else {
+        let text = "a command after `--` is the only source: before it comes the destination alone";
+        return Err(Error::new(ErrorKind::InvalidInput, text));
+    };
+    let destination = destination_of(destination)?;
+    Ok(Request {
+        destination: destination.to_owned(),
+        jobs: vec![job(Source::Command(producer), destination)?],
+        folders: Vec::new(),
+    })
 }
 
 /// Refuses an existing folder as the destination, unless it is named as one.
@@ -105,6 +122,13 @@ fn split(arguments: &[OsString]) -> Result<(Vec<&OsString>, &OsString)> {
             ErrorKind::InvalidInput,
             "a source and a destination are needed",
         )),
+    }
+}
+
+fn destination_of(argument: &OsStr) -> Result<&str> {
+    match text_of(argument)? {
+        "-" => Err(invalid(argument, "is standard input and no destination")),
+        destination => Ok(destination),
     }
 }
 
@@ -195,6 +219,28 @@ mod tests {
         assert!(parse(&[odd.clone(), "s3://b/".into()], false).is_err());
         assert!(parse(&["a".into(), odd], false).is_err());
     }
+
+    #[test]
+    fn a_command_has_one_destination_that_names_the_object() {
+        let of = |arguments: &[&str]| {
+            let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
+            let producer = Producer::new(vec!["/bin/tar".into(), "c".into()]).unwrap();
+            of_command(&arguments, producer)
+        };
+        let request = of(&["s3://b/k"]).unwrap();
+        assert_eq!(request.jobs[0].source.to_string(), "tar");
+        assert_eq!(request.jobs[0].uri, "s3://b/k");
+        for (arguments, expected) in [
+            (&["a", "s3://b/k"][..], "only source"),
+            (&["s3://b/p/"], "no file name"),
+            (&["-"], "no destination"),
+        ] {
+            let error = of(arguments).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidInput);
+            assert!(error.to_string().contains(expected), "{error}");
+        }
+    }
+
     #[test]
     fn a_folder_is_one_only_if_that_is_asked_for() {
         let folder = tempfile::tempdir().unwrap();

@@ -2,8 +2,11 @@
 
 use std::io;
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{EnvFilter, FilterExt as _, LevelFilter, Targets};
 use tracing_subscriber::fmt::format::FmtSpan;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Layer as _, fmt, registry};
 
 use crate::args::LogArgs;
 use crate::exit;
@@ -24,12 +27,23 @@ pub(crate) fn init(args: &LogArgs) {
     } else {
         FmtSpan::NONE
     };
-    tracing_subscriber::fmt()
+    let printed = fmt::layer()
         .with_writer(io::stderr)
         .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
-        .with_env_filter(filter(args))
         .with_span_events(spans)
-        .init();
+        .with_filter(filter(args).and(harmless()));
+    registry().with(printed).init();
+}
+
+/// What may be printed at all, whatever `RUST_LOG` says. At the level of traces, the SDK prints
+/// requests with all of their headers, and answers with all of their bytes. What of signatures and
+/// of temporary credentials it leaves out is up to its version, so only our crates get to that
+/// level.
+fn harmless() -> Targets {
+    let ours = OURS.map(|name| (name, LevelFilter::TRACE));
+    Targets::new()
+        .with_default(LevelFilter::DEBUG)
+        .with_targets(ours)
 }
 
 fn filter(args: &LogArgs) -> EnvFilter {

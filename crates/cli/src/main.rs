@@ -2,6 +2,8 @@
 
 mod args;
 mod batch;
+mod bounds;
+mod checksum;
 mod commands;
 mod exit;
 mod folder;
@@ -11,6 +13,8 @@ mod logging;
 mod pipe;
 mod plan;
 mod printer;
+mod producer;
+mod read_back;
 mod signals;
 mod source;
 mod stores;

@@ -4,15 +4,20 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
+use std::time::Duration;
 
 use rustix::fs::OFlags;
 use tokio::net::unix::pipe::Receiver;
+use tokio::time::sleep;
 use writer_core::{ObjectWriter, Result};
 
 /// What a pipe is asked to hold: the most that one may without privileges, unless
 /// `/proc/sys/fs/pipe-max-size` says otherwise. At the usual 64 KiB, the programs at both ends wake
 /// each other for every bit of work: a gigabyte took four times as many switches between them.
 const PIPE_SIZE: usize = 1024 * 1024;
+
+/// How often a writer is asked whether it has failed, while nothing comes.
+const ASK_EVERY: Duration = Duration::from_secs(1);
 
 /// Writes all of `file`; false if it is no pipe that could be read without waiting, and nothing
 /// was read of it.
@@ -31,7 +36,7 @@ pub(crate) async fn feed_pipe(file: &File, writer: &mut dyn ObjectWriter) -> Res
     loop {
         let mut page = writer.reserve(0).await?;
         while page.spare_len() > 0 {
-            pipe.readable().await?;
+            readable(&pipe, writer).await?;
             let (len, state) = fill(&pipe, page.spare_mut());
             if len > 0 {
                 writer.write_owned(page.split(len)).await?;
@@ -40,6 +45,22 @@ pub(crate) async fn feed_pipe(file: &File, writer: &mut dyn ObjectWriter) -> Res
                 State::Full | State::Empty => {}
                 State::End => return Ok(true),
             }
+        }
+    }
+}
+
+/// Waits until there is something to read. A writer that has failed says so only to who calls it,
+/// so now and then it is called, and whoever writes to the pipe need not go on for nothing.
+async fn readable(pipe: &Receiver, writer: &mut dyn ObjectWriter) -> Result<()> {
+    loop {
+        let asked = async {
+            sleep(ASK_EVERY).await;
+            writer.reserve(0).await
+        };
+        tokio::select! {
+            biased;
+            ready = pipe.readable() => return Ok(ready?),
+            page = asked => drop(page?),
         }
     }
 }

@@ -4,12 +4,14 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::ffi::OsString;
 use std::path::Path;
+use std::sync::Arc;
 
 use writer_core::{Error, ErrorKind, Result, split_scheme};
 
 use crate::args::FolderArgs;
 use crate::folder::{Folder, Rules};
 use crate::jobs::{self, Job};
+use crate::producer::Producer;
 use crate::source::Source;
 use crate::tally::{Tally, grouped};
 
@@ -22,7 +24,8 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// The plan that `arguments` and `folders` ask for. It reads folders, so it takes its time;
+    /// The plan that `arguments` and `folders` ask for, with `producer` as the only source if there
+    /// is one. It reads folders, so it takes its time;
     /// what is wrong with names is printed as it is found.
     ///
     /// # Errors
@@ -31,10 +34,14 @@ impl Plan {
     /// an object.
     pub(crate) fn make(
         arguments: &[OsString],
+        producer: Option<Arc<Producer>>,
         folders: &FolderArgs,
         mut tally: Tally,
     ) -> anyhow::Result<Self> {
-        let request = jobs::parse(arguments, folders.recursive)?;
+        let request = match producer {
+            Some(producer) => jobs::of_command(arguments, producer)?,
+            None => jobs::parse(arguments, folders.recursive)?,
+        };
         for job in &request.jobs {
             job.source.check()?;
             jobs::refuse_folder(&job.uri)?;
@@ -74,9 +81,9 @@ impl Plan {
     pub(crate) fn into_jobs(self) -> impl Iterator<Item = Job> + Send {
         let destination = self.destination;
         let found = self.folders.into_iter().flat_map(move |folder| {
-            let (root, destination) = (folder.root, destination.clone());
+            let (bounds, destination) = (folder.bounds, destination.clone());
             folder.files.into_iter().map(move |file| Job {
-                source: Source::Found(root.join(&*file)),
+                source: Source::Found(bounds.root().join(&*file), Arc::clone(&bounds)),
                 uri: format!("{destination}{file}"),
             })
         });
@@ -125,7 +132,7 @@ impl Plan {
         let named = named.map(move |job| (&job.uri[start..], Origin::Named(&job.source)));
         let found = self.folders.iter().flat_map(|folder| {
             let files = folder.files.iter();
-            files.map(|file| (&**file, Origin::Folder(&folder.root)))
+            files.map(|file| (&**file, Origin::Folder(folder.bounds.root())))
         });
         named.chain(found)
     }
@@ -155,6 +162,10 @@ impl Origin<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::args::Symlinks;
+    use crate::bounds::Bounds;
+
+    const ROOTS: [&str; 2] = ["/", "/tmp"];
 
     fn plan(destination: &str, jobs: &[&str], folders: &[&[&str]]) -> Plan {
         let job = |name: &&str| Job {
@@ -162,7 +173,8 @@ mod tests {
             uri: format!("{destination}{name}"),
         };
         let folder = |(index, files): (usize, &&[&str])| Folder {
-            root: format!("/{index}").into(),
+            // Any two folders that are there.
+            bounds: Arc::new(Bounds::new(ROOTS[index].into(), Symlinks::Follow).unwrap()),
             files: files.iter().map(|file| Box::from(*file)).collect(),
         };
         Plan {
@@ -191,9 +203,9 @@ mod tests {
             jobs,
             [
                 ("x", "s3://b/p/x"),
-                ("/0/a", "s3://b/p/a"),
-                ("/0/d/b", "s3://b/p/d/b"),
-                ("/1/c", "s3://b/p/c"),
+                ("/a", "s3://b/p/a"),
+                ("/d/b", "s3://b/p/d/b"),
+                ("/tmp/c", "s3://b/p/c"),
             ]
         );
     }

@@ -13,6 +13,7 @@ use anyhow::Context as _;
 use jiff::Timestamp;
 use writer_core::{ObjectMetadata, Segment};
 
+use crate::checksum::Content;
 use crate::source::Source;
 
 /// How many bytes of receipts are printed at once, when many objects are written.
@@ -33,7 +34,7 @@ pub(crate) struct Printer {
 type Printed = anyhow::Result<ControlFlow<()>>;
 
 impl Printer {
-    /// A printer that, if `quiet`, leaves out receipts.
+    /// A printer that, if `quiet`, leaves out receipts, and that things are as they should be.
     ///
     /// # Errors
     ///
@@ -86,6 +87,21 @@ impl Printer {
     /// All that is known of an object, one `key: value` per line.
     pub(crate) async fn stat(&self, object: &ObjectMetadata) -> Printed {
         self.print(describe(object)).await
+    }
+
+    /// That an object has the `content` that it should have, and `by` what that is known.
+    pub(crate) async fn same(
+        &self,
+        object: &ObjectMetadata,
+        content: &Content,
+        by: impl fmt::Display,
+    ) -> Printed {
+        if self.quiet {
+            return Ok(ControlFlow::Continue(()));
+        }
+        let uri = one_line(&object.uri);
+        self.print(format!("Same: {content}, {uri}, by {by}\n"))
+            .await
     }
 
     /// Some objects of a listing, one per line.

@@ -2,9 +2,11 @@
 
 use std::fmt;
 use std::io;
+use std::time::Duration;
 
 use tokio::signal::unix;
 use tokio::sync::watch;
+use tokio::time::sleep;
 
 use crate::exit;
 
@@ -44,6 +46,20 @@ impl fmt::Display for Interrupted {
 }
 
 impl std::error::Error for Interrupted {}
+
+/// How long the end of a pipe is doubted.
+const DOUBT: Duration = Duration::from_millis(30);
+
+/// Waits a moment before the end of a pipe is taken for the end of its data. A terminal tells all
+/// programs of Ctrl-C. The one that writes may end by it at once, even with exit code 0, and its
+/// end may be seen before the signal is: without the wait, 2 of 100 such pipes became objects.
+///
+/// # Cancellation
+///
+/// Safe.
+pub(crate) async fn doubt_the_end() {
+    sleep(DOUBT).await;
+}
 
 /// Whether a signal has come.
 #[derive(Clone, Debug)]

@@ -8,20 +8,25 @@ use std::os::fd::AsFd as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::OFlags;
 use writer_core::{Error, ErrorKind, Result, split_scheme};
 
+use crate::bounds::Bounds;
 use crate::input::Input;
+use crate::producer::Producer;
 
 /// The source of one object.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) enum Source {
     Stdin,
     /// A file, a pipe or a device that the command line names.
     Path(PathBuf),
-    /// A regular file that was found in a folder.
-    Found(PathBuf),
+    /// A regular file that was found in a folder, and the bounds in which it must be.
+    Found(PathBuf, Arc<Bounds>),
+    /// A command, which is started when the source is opened.
+    Command(Arc<Producer>),
 }
 
 impl Source {
@@ -84,30 +89,49 @@ impl Source {
     ///
     /// # Errors
     ///
-    /// If it can't be opened or read, or is a folder.
+    /// If it can't be opened or read, is a folder, or is not where it was found any more.
     pub(crate) fn open(&self, small: u64) -> Result<Input> {
+        if let Self::Command(producer) = self {
+            return Input::start(producer);
+        }
+        let (file, metadata, position) = self.open_file()?;
+        let input = Input::new(file, self.to_string(), &metadata, position, small);
+        input.map_err(|error| error.with_uri(self.to_string()))
+    }
+
+    /// Opens a source that is no command: what it is, and from which byte on it is to be read. It
+    /// blocks as [`open`](Self::open) does.
+    ///
+    /// # Errors
+    ///
+    /// If it can't be opened, is a folder, or is not where it was found any more.
+    pub(crate) fn open_file(&self) -> Result<(File, Metadata, u64)> {
         let failed = |error| self.error(error);
-        let mut file = self.open_file().map_err(failed)?;
+        let mut file = self.descriptor().map_err(failed)?;
         let metadata = file.metadata().map_err(failed)?;
         self.refuse_folder(&metadata)?;
-        if matches!(self, Self::Found(_)) && !metadata.is_file() {
-            let text = "is no regular file any more";
-            return Err(Error::new(ErrorKind::SourceChanged, text).with_uri(self.to_string()));
+        if let Self::Found(path, bounds) = self {
+            if !metadata.is_file() {
+                let text = "is no regular file any more";
+                return Err(Error::new(ErrorKind::SourceChanged, text).with_uri(self.to_string()));
+            }
+            let inside = bounds.check(&file, path);
+            inside.map_err(|error| error.with_uri(self.to_string()))?;
         }
         // Of a redirected file a program before this one may have read some.
         let position = match self {
             Self::Stdin if metadata.is_file() => file.stream_position().map_err(failed)?,
             _ => 0,
         };
-        let input = Input::new(file, self.to_string(), &metadata, position, small);
-        input.map_err(|error| error.with_uri(self.to_string()))
+        Ok((file, metadata, position))
     }
 
-    fn open_file(&self) -> io::Result<File> {
+    fn descriptor(&self) -> io::Result<File> {
         match self {
             Self::Stdin => Ok(io::stdin().as_fd().try_clone_to_owned()?.into()),
             Self::Path(path) => File::open(path),
-            Self::Found(path) => {
+            Self::Command(_) => Err(io::ErrorKind::Unsupported.into()),
+            Self::Found(path, _) => {
                 // It was a regular file. What it may be by now must not keep us waiting.
                 let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
                 let flags = i32::try_from(flags.bits()).unwrap_or_default();
@@ -119,8 +143,8 @@ impl Source {
 
     fn path(&self) -> Option<&Path> {
         match self {
-            Self::Stdin => None,
-            Self::Path(path) | Self::Found(path) => Some(path),
+            Self::Stdin | Self::Command(_) => None,
+            Self::Path(path) | Self::Found(path, _) => Some(path),
         }
     }
 
@@ -139,9 +163,10 @@ impl Source {
 
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.path() {
-            None => f.write_str("standard input"),
-            Some(path) => path.display().fmt(f),
+        match self {
+            Self::Stdin => f.write_str("standard input"),
+            Self::Command(producer) => producer.fmt(f),
+            Self::Path(path) | Self::Found(path, _) => path.display().fmt(f),
         }
     }
 }
@@ -149,6 +174,8 @@ impl fmt::Display for Source {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::args::Symlinks;
+    use std::os::unix::fs::symlink;
 
     fn parse(argument: &str) -> Result<Source> {
         Source::parse(OsStr::new(argument))
@@ -156,7 +183,7 @@ mod tests {
 
     #[test]
     fn sources_are_taken_literally() {
-        assert_eq!(parse("-").unwrap(), Source::Stdin);
+        assert!(matches!(parse("-").unwrap(), Source::Stdin));
         for (argument, path) in [
             ("a b#%20", "a b#%20"),
             ("./-", "./-"),
@@ -164,9 +191,41 @@ mod tests {
             ("FILE:///a", "/a"),
             ("file:/a", "file:/a"),
         ] {
-            assert_eq!(parse(argument).unwrap(), Source::Path(path.into()));
+            let source = parse(argument).unwrap();
+            assert!(matches!(source, Source::Path(parsed) if parsed == Path::new(path)));
         }
         let error = parse("s3://b/k").unwrap_err();
         assert!(error.to_string().contains("s3://b/k"), "{error}");
+    }
+
+    fn found(root: &Path, name: &str, symlinks: Symlinks) -> Source {
+        let bounds = Bounds::new(root.into(), symlinks).unwrap();
+        Source::Found(root.join(name), Arc::new(bounds))
+    }
+
+    /// What takes the place of a file, or of the folder that it is in, after it was found.
+    #[test]
+    fn a_link_that_comes_later_does_not_lead_out_of_the_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let (root, outside) = (folder.path().join("root"), folder.path().join("outside"));
+        for path in [root.join("d"), outside.join("d")] {
+            fs::create_dir_all(&path).unwrap();
+            fs::write(path.join("f"), b"content").unwrap();
+        }
+        let every = [Symlinks::Follow, Symlinks::Skip, Symlinks::Error];
+        for links in every {
+            assert!(found(&root, "d/f", links).open(0).is_ok(), "{links:?}");
+        }
+        symlink(root.join("d"), root.join("inside")).unwrap();
+        symlink(outside.join("d/f"), root.join("file")).unwrap();
+        symlink("../outside/d", root.join("folder")).unwrap();
+        for links in every {
+            let inside = found(&root, "inside/f", links).open(0);
+            assert_eq!(inside.is_ok(), links == Symlinks::Follow, "{links:?}");
+            for name in ["file", "folder/f"] {
+                let error = found(&root, name, links).open(0).err().unwrap();
+                assert_eq!(error.kind(), ErrorKind::SourceChanged, "{links:?} {name}");
+            }
+        }
     }
 }

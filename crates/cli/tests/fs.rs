@@ -284,10 +284,14 @@ fn verbose_speaks_on_standard_error_only() {
 #[test]
 fn too_few_bytes_for_the_size_that_was_said_store_nothing() {
     let folders = Folders::new();
-    for (said, sent) in [("4", &b"abc"[..]), ("2", b"abc")] {
+    for (option, said, sent) in [
+        ("--expected-size", "4", &b"abc"[..]),
+        ("--exact-size", "4", b"abc"),
+        ("--exact-size", "2", b"abc"),
+    ] {
         let uri = folders.uri("sized");
         let mut command = s3_cli();
-        command.args(["put", "--expected-size", said, "-", &uri]);
+        command.args(["put", option, said, "-", &uri]);
         let output = run_with_input(&mut command, sent);
         assert_error(&output, 2, &["error: "]);
         assert!(folders.names().is_empty(), "{:?}", folders.names());

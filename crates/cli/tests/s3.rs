@@ -242,14 +242,87 @@ fn create_only_refuses_to_replace() {
 }
 
 #[test]
-fn no_secret_is_logged_at_any_level() {
+fn what_differs_from_the_checksum_that_was_said_is_not_stored() {
+    // The check value of CRC64NVME, in both forms, and another one.
+    for (checksum, code) in [
+        ("crc64nvme:ae8b14860a799888", 0),
+        ("crc64nvme:rosUhgp5mIg=", 0),
+        ("crc64nvme:ae8b14860a799889", 1),
+    ] {
+        let server = server();
+        let mut command = cli(&server);
+        command.args(["put", "--expect-checksum", checksum, "-", "s3://test/key"]);
+        let output = run_with_input(&mut command, b"123456789");
+        assert_code(&output, code);
+        assert_eq!(server.keys().is_empty(), code != 0);
+        if code != 0 {
+            assert_error(&output, code, &["ae8b14860a799888", "nothing was stored"]);
+        }
+    }
+}
+
+#[test]
+fn a_large_object_with_another_checksum_is_aborted() {
     let server = server();
     let mut command = cli(&server);
-    command.args(["-vvv", "put", "-", "s3://test/key"]);
-    command.env("RUST_LOG", "trace");
-    let output = run_with_input(&mut command, &bytes(100));
-    assert_code(&output, 0);
-    let log = common::stderr(&output);
-    assert!(log.contains("s3://test/key"), "the log is on");
-    assert!(!log.contains(server.secret_key()), "{log}");
+    let checksum = "--expect-checksum=crc64nvme:0000000000000000";
+    command.args(["put", "--part-size=5M", checksum, "-", "s3://test/key"]);
+    let output = run_with_input(&mut command, &bytes(12 * MIB));
+    assert_error(&output, 1, &["0000000000000000", "nothing was stored"]);
+    assert!(server.keys().is_empty() && server.uploads().is_empty());
+}
+
+#[test]
+fn a_checksum_or_an_etag_is_that_of_one_object() {
+    let server = server();
+    let folders = Folders::new();
+    let (a, b) = (folders.source("a", b"a"), folders.source("b", b"b"));
+    for option in [
+        "--expect-checksum=crc64nvme:0000000000000000",
+        "--if-match=x",
+    ] {
+        let mut command = cli(&server);
+        command.args(["put", option]).args([&a, &b]);
+        let output = command.arg("s3://test/").output().unwrap();
+        let name = option.split('=').next().unwrap();
+        assert_error(&output, 2, &[name, "one object"]);
+    }
+    let mut command = cli(&server);
+    let checksum = "--expect-checksum=crc64nvme:0000000000000000";
+    command.args(["put", checksum, "-", "s3://test/key.zst"]);
+    assert_error(&run_with_input(&mut command, b"a"), 2, &["compression"]);
+    assert!(server.keys().is_empty());
+}
+
+#[test]
+fn only_what_has_not_changed_is_replaced() {
+    let server = server();
+    let put = |options: &[&str], data: &[u8]| {
+        let mut command = cli(&server);
+        command.args(["put", "--part-size=5M"]).args(options);
+        run_with_input(command.args(["-", "s3://test/key"]), data)
+    };
+    let e_tag = || {
+        server
+            .object("key")
+            .unwrap()
+            .etag
+            .trim_matches('"')
+            .to_owned()
+    };
+
+    let none = put(&["--if-match", "0123"], b"first");
+    assert_error(&none, 5, &["no longer", "--if-match"]);
+    assert!(server.keys().is_empty());
+
+    assert_code(&put(&[], b"first"), 0);
+    let first = e_tag();
+    for data in [&b"second"[..], &bytes(6 * MIB)] {
+        assert_code(&put(&["--if-match", &e_tag()], data), 0);
+        assert!(server.object("key").unwrap().bytes() == data);
+        let late = put(&["--if-match", &first], b"late");
+        assert_error(&late, 5, &["no longer", "s3-cli stat"]);
+        assert!(server.object("key").unwrap().bytes() == data);
+    }
+    assert!(server.uploads().is_empty());
 }

@@ -7,23 +7,10 @@ mod common;
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ExitStatus};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use common::{Folders, bytes, eventually, piped, s3_cli, send};
+use common::{Folders, bytes, eventually, piped, s3_cli, send, wait};
 use rustix::process::Signal;
-
-/// Waits, but not for ever.
-fn wait(child: &mut Child) -> ExitStatus {
-    let start = Instant::now();
-    while start.elapsed() < Duration::from_secs(30) {
-        if let Some(status) = child.try_wait().unwrap() {
-            return status;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    child.kill().unwrap();
-    panic!("does not end");
-}
 
 /// Uploads from a pipe that never ends, sends `signal` in the middle, and returns how it ended.
 fn stopped_by(signal: Signal, extra: &[&str]) -> (ExitStatus, Vec<String>) {
@@ -39,6 +26,14 @@ fn stopped_by(signal: Signal, extra: &[&str]) -> (ExitStatus, Vec<String>) {
     let status = wait(&mut child);
     drop(stdin);
     (status, folders.names())
+}
+
+/// True if `child` has said what is to be done at `signal`; see proc_pid_status(5).
+fn takes(child: &Child, signal: Signal) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    let mask = u64::from_str_radix(mask.unwrap().trim(), 16).unwrap();
+    mask & (1 << (signal.as_raw() - 1)) != 0
 }
 
 #[test]
@@ -60,6 +55,25 @@ fn a_buffered_upload_can_be_interrupted_while_it_reads() {
     let (status, names) = stopped_by(Signal::INT, &["--buffered"]);
     assert_eq!(status.code(), Some(130));
     assert!(names.is_empty(), "{names:?}");
+}
+
+/// A terminal tells all programs of a pipeline of Ctrl-C: the one that writes ends, too.
+#[test]
+fn the_end_of_a_pipe_that_comes_with_a_signal_is_no_end() {
+    for _ in 0..20 {
+        let folders = Folders::new();
+        let uri = folders.uri("object");
+        let mut child = piped(s3_cli().args(["put", "-", &uri]));
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(b"some").unwrap();
+        eventually("it takes signals", || takes(&child, Signal::INT));
+        // By now it most likely waits for more.
+        std::thread::sleep(Duration::from_millis(30));
+        send(&child, Signal::INT);
+        drop(stdin);
+        assert_eq!(wait(&mut child).code(), Some(130));
+        assert!(folders.names().is_empty());
+    }
 }
 
 #[test]

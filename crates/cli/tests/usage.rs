@@ -7,16 +7,28 @@ use common::{Folders, assert_code, assert_error, run, s3_cli, stdout};
 #[test]
 fn help_names_every_command_and_every_exit_code() {
     let help = stdout(&run(["--help"]));
-    for word in ["put", "put-streaming", "cat", "stat", "rm", "ls"] {
+    for word in ["put", "put-streaming", "verify", "cat", "stat", "rm", "ls"] {
         let named = help.lines().any(|line| {
             let mut words = line.split(|c: char| !c.is_alphanumeric() && c != '-');
             words.any(|other| other == word)
         });
         assert!(named, "no {word} in {help}");
     }
-    for code in ["0 ", "1 ", "2 ", "3 ", "4 ", "5 ", "6 ", "130 ", "143 "] {
-        let listed = help.lines().any(|line| line.trim_start().starts_with(code));
+    for code in [0, 1, 2, 3, 4, 5, 6, 126, 127, 130, 143] {
+        let code = format!("{code} ");
+        let listed = help
+            .lines()
+            .any(|line| line.trim_start().starts_with(&code));
         assert!(listed, "no {code} in {help}");
+    }
+}
+
+#[test]
+fn the_help_of_every_command_has_an_example_of_it() {
+    for command in ["put", "verify", "cat", "stat", "rm", "ls"] {
+        let help = stdout(&run([command, "--help"]));
+        let (_, examples) = help.split_once("\nExample").expect(command);
+        assert!(examples.contains(&format!("  s3-cli {command} ")), "{help}");
     }
 }
 
@@ -40,6 +52,16 @@ fn wrong_use_is_2() {
         &["put", "a", "b", "s3://bucket/key"],
         &["put", "-", "s3://bucket/prefix/"],
         &["put", "s3://bucket/a", "s3://bucket/b"],
+        &["put", "--", "true"],
+        &["put", "s3://bucket/key", "--"],
+        &["put", "a", "s3://bucket/key", "--", "true"],
+        &["put", "s3://bucket/prefix/", "--", "true"],
+        &["put", "-r", "s3://bucket/key", "--", "true"],
+        &["put", "a", "b", "--expect-checksum", "md5:0"],
+        &["put", "a", "b", "--verify", "--no-checksum"],
+        &["put", "a", "b", "--if-match", ""],
+        &["put", "a", "b", "--if-match", "x", "--if-none-match"],
+        &["verify", "a"],
         &["cat", "a", "--range", "5-4"],
         &["stat"],
         &["-q", "-v", "stat", "a"],

@@ -1,6 +1,7 @@
 //! `put`: from sources to objects.
 
 use std::env;
+use std::sync::Arc;
 
 use writer_core::{Error, ErrorKind, IfExists, Result, WriterOptions};
 use writer_tokio::MemoryBudget;
@@ -10,18 +11,38 @@ use crate::args::{PutArgs, TuningArgs};
 use crate::batch::{self, How, Outcome};
 use crate::exit;
 use crate::plan::Plan;
+use crate::producer::Producer;
 use crate::tally::{Tally, grouped};
 
-pub(super) async fn run(context: &Context, args: PutArgs) -> anyhow::Result<()> {
+pub(super) async fn run(context: &Context, mut args: PutArgs) -> anyhow::Result<()> {
+    let producer = Producer::new(std::mem::take(&mut args.command));
+    let result = write(context, args, producer.clone()).await;
+    // However that ended, a command does not outlive it.
+    if let Some(producer) = producer {
+        producer.stop().await;
+    }
+    result
+}
+
+async fn write(
+    context: &Context,
+    args: PutArgs,
+    producer: Option<Arc<Producer>>,
+) -> anyhow::Result<()> {
     let options = options(&args)?;
-    let (recursive, buffered, keep_going) =
-        (args.folders.recursive, args.buffered, args.keep_going);
+    let (recursive, buffered, keep_going, verify) = (
+        args.folders.recursive,
+        args.buffered,
+        args.keep_going,
+        args.verify,
+    );
     let memory = args.tuning.memory;
     #[cfg(feature = "s3")]
     let one_upload = args.resuming.upload_id.is_some();
     let signals = &context.signals;
-    let plan = signals.guard(plan(args, context.quiet)).await?;
+    let plan = signals.guard(plan(args, producer, context.quiet)).await?;
     let total = plan.len();
+    refuse_several(&options, total)?;
     #[cfg(feature = "s3")]
     if one_upload && total != 1 {
         let text = "--upload-id names the upload of one object, and there are several";
@@ -35,6 +56,7 @@ pub(super) async fn run(context: &Context, args: PutArgs) -> anyhow::Result<()> 
         named: recursive || total > 1,
         options,
         buffered,
+        verify,
         keep_going,
     };
     let jobs = plan.into_jobs();
@@ -47,9 +69,26 @@ pub(super) async fn run(context: &Context, args: PutArgs) -> anyhow::Result<()> 
 }
 
 /// Everything that can be known to be wrong before any object is written.
-async fn plan(args: PutArgs, quiet: bool) -> anyhow::Result<Plan> {
-    let make = move || Plan::make(&args.paths, &args.folders, Tally::new(quiet));
+async fn plan(args: PutArgs, producer: Option<Arc<Producer>>, quiet: bool) -> anyhow::Result<Plan> {
+    let make = move || Plan::make(&args.paths, producer, &args.folders, Tally::new(quiet));
     tokio::task::spawn_blocking(make).await?
+}
+
+/// Refuses what can be true of one object only.
+fn refuse_several(options: &WriterOptions, total: usize) -> Result<()> {
+    let option = match options {
+        _ if total <= 1 => return Ok(()),
+        WriterOptions {
+            expected_checksum: Some(_),
+            ..
+        } => "--expect-checksum",
+        WriterOptions {
+            if_match: Some(_), ..
+        } => "--if-match",
+        _ => return Ok(()),
+    };
+    let text = format!("{option} is about one object, and there are {total} to write");
+    Err(Error::new(ErrorKind::InvalidInput, text))
 }
 
 /// The memory of a store, in bytes, unless the command line says it.
@@ -108,6 +147,10 @@ fn options(args: &PutArgs) -> Result<WriterOptions> {
     if args.if_none_match {
         options.if_exists = IfExists::Fail;
     }
+    if let Some(e_tag) = &args.if_match {
+        options = options.with_if_match(e_tag);
+    }
+    options.expected_checksum = args.expect_checksum;
     options.validate()?;
     Ok(options)
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -65,6 +65,30 @@ pub fn send(child: &Child, signal: Signal) {
     kill_process(pid, signal).unwrap();
 }
 
+/// Waits, but not for ever.
+#[track_caller]
+pub fn wait(child: &mut Child) -> ExitStatus {
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(30) {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    panic!("does not end");
+}
+
+/// True if there is such a process, and it has not ended.
+pub fn is_running(pid: &str) -> bool {
+    let Ok(stat) = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())) else {
+        return false;
+    };
+    // The state stands behind the name, which may hold anything.
+    let state = stat.rsplit_once(") ").map(|(_, rest)| rest.as_bytes()[0]);
+    !matches!(state, None | Some(b'Z' | b'X'))
+}
+
 #[track_caller]
 pub fn eventually(what: &str, mut check: impl FnMut() -> bool) {
     let start = Instant::now();
@@ -79,6 +103,11 @@ pub fn eventually(what: &str, mut check: impl FnMut() -> bool) {
 pub fn stdout(output: &Output) -> String {
     assert_code(output, 0);
     String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+/// What a run printed, however it ended.
+pub fn printed(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 pub fn stderr(output: &Output) -> String {

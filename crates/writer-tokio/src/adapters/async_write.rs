@@ -50,9 +50,12 @@ pub struct AsyncObjectWriter {
     receipt: Option<ObjectMetadata>,
 }
 
+/// A writer after one of its calls, which may have lent a page.
+type Called = (Box<dyn ObjectWriter>, Result<Option<Box<dyn Page>>>);
+
 enum State {
     Idle(Box<dyn ObjectWriter>),
-    Busy(BoxFuture<'static, (Box<dyn ObjectWriter>, Result<Option<Box<dyn Page>>>)>),
+    Busy(BoxFuture<'static, Called>),
     Finishing(BoxFuture<'static, Result<ObjectMetadata>>),
     Ended,
 }
