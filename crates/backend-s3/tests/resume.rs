@@ -4,6 +4,7 @@
 
 mod common;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,6 +60,13 @@ async fn resume(
     writer.finish().await
 }
 
+/// How many parts were sent; one that is late may be sent twice.
+fn parts_sent(server: &TestServer) -> usize {
+    let log = server.log_of("UploadPart");
+    let numbers: BTreeSet<_> = log.iter().map(|request| request.part_number).collect();
+    numbers.len()
+}
+
 #[tokio::test]
 async fn only_what_is_missing_is_sent() {
     let server = server().start().await.unwrap();
@@ -71,7 +79,7 @@ async fn only_what_is_missing_is_sent() {
     let receipt = resume(&store, &data(), options(), now()).await.unwrap();
     assert_eq!(receipt.bytes_reused, Some(5 * PART));
     assert_eq!(receipt.parts, Some(8));
-    assert_eq!(server.log_of("UploadPart").len(), 3);
+    assert_eq!(parts_sent(&server), 3);
     assert!(server.log_of("CreateMultipartUpload").is_empty());
     let object = server.object("key").unwrap();
     assert_eq!(object.bytes(), data());
@@ -114,7 +122,7 @@ async fn what_has_changed_since_is_sent_again() {
     let receipt = resume(&store, &changed, options(), now()).await.unwrap();
     assert_eq!(receipt.bytes_reused, Some(3 * PART));
     assert_eq!(server.object("key").unwrap().bytes(), changed);
-    assert_eq!(server.log_of("UploadPart").len(), 2);
+    assert_eq!(parts_sent(&server), 2);
 }
 
 #[tokio::test]

@@ -37,9 +37,15 @@ pub(crate) async fn run(args: Args) -> ExitCode {
     let result = dispatch(&context, args.command).await;
     let left = context.stores.close().await;
     match result {
-        Ok(()) => close_code(left),
+        Ok(()) => match left {
+            Ok(()) => ExitCode::SUCCESS,
+            // All went well, but not all is removed that was not to stay.
+            Err(left) => exit::report(&left.into()),
+        },
         Err(error) => {
-            left.iter().for_each(|error| exit::warn(&error.to_string()));
+            if let Err(left) = left {
+                exit::warn(&left.to_string());
+            }
             exit::report(&error)
         }
     }
@@ -85,10 +91,4 @@ async fn dispatch(context: &Context, command: Command) -> anyhow::Result<()> {
         #[cfg(feature = "s3")]
         Command::Uploads(args) => signals.guard(uploads::run(context, args)).await,
     }
-}
-
-/// All went well, but is all removed that was not to stay?
-fn close_code(left: Vec<writer_core::Error>) -> ExitCode {
-    let codes = left.into_iter().map(|error| exit::report(&error.into()));
-    codes.last().unwrap_or(ExitCode::SUCCESS)
 }

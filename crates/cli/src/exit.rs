@@ -22,6 +22,7 @@ Exit codes:
   6    unavailable: the service can't be reached, or asks to slow down
   126  the command of `put DEST -- COMMAND` can't be started
   127  there is no such command
+  129  the terminal is gone (SIGHUP)
   130  interrupted (SIGINT)
   143  terminated (SIGTERM)
 A command that fails gives its exit code, 128 + n if signal n has killed it.";
@@ -197,7 +198,11 @@ mod tests {
             assert_eq!(code(&cause.into()), expected);
             assert!(table(expected), "{expected}");
         }
-        for (signal, expected) in [(Signal::Interrupt, 130), (Signal::Terminate, 143)] {
+        for (signal, expected) in [
+            (Signal::HangUp, 129),
+            (Signal::Interrupt, 130),
+            (Signal::Terminate, 143),
+        ] {
             assert_eq!(code(&Interrupted(signal).into()), expected);
             assert!(table(expected), "{expected}");
         }

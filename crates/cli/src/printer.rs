@@ -109,7 +109,8 @@ impl Printer {
         self.print(list(objects)).await
     }
 
-    /// Some text of several lines.
+    /// Some lines of text.
+    #[cfg(feature = "s3")]
     pub(crate) async fn text(&self, text: String) -> Printed {
         self.print(text).await
     }

@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM: the first asks to stop and clean up, the second ends at once.
+//! SIGINT, SIGTERM and SIGHUP: the first asks to stop and clean up, the second ends at once.
 
 use std::fmt;
 use std::io;
@@ -14,6 +14,8 @@ use crate::exit;
 pub(crate) enum Signal {
     Interrupt,
     Terminate,
+    /// The terminal is gone.
+    HangUp,
 }
 
 impl Signal {
@@ -22,6 +24,7 @@ impl Signal {
         match self {
             Self::Interrupt => 130,
             Self::Terminate => 143,
+            Self::HangUp => 129,
         }
     }
 }
@@ -31,6 +34,7 @@ impl fmt::Display for Signal {
         f.write_str(match self {
             Self::Interrupt => "interrupted",
             Self::Terminate => "terminated",
+            Self::HangUp => "hung up",
         })
     }
 }
@@ -66,7 +70,7 @@ pub(crate) async fn doubt_the_end() {
 pub(crate) struct Signals(watch::Receiver<Option<Signal>>);
 
 impl Signals {
-    /// Takes the signals over, from now on.
+    /// Takes the signals over, from now on; SIGHUP unless it is ignored, as `nohup` has it.
     ///
     /// # Errors
     ///
@@ -75,6 +79,10 @@ impl Signals {
         let mut stream = Stream {
             interrupt: unix::signal(unix::SignalKind::interrupt())?,
             terminate: unix::signal(unix::SignalKind::terminate())?,
+            hang_up: match ignores_hang_up() {
+                true => None,
+                false => Some(unix::signal(unix::SignalKind::hangup())?),
+            },
         };
         let (sender, receiver) = watch::channel(None);
         tokio::spawn(async move {
@@ -113,13 +121,33 @@ impl Signals {
 struct Stream {
     interrupt: unix::Signal,
     terminate: unix::Signal,
+    hang_up: Option<unix::Signal>,
 }
 
 impl Stream {
     async fn next(&mut self) -> Signal {
+        let hang_up = async {
+            match &mut self.hang_up {
+                Some(hang_up) => hang_up.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             _ = self.interrupt.recv() => Signal::Interrupt,
             _ = self.terminate.recv() => Signal::Terminate,
+            _ = hang_up => Signal::HangUp,
         }
     }
+}
+
+/// Whether this program was started to outlive its terminal; where the system does not say
+/// (proc_pid_status(5)), it is left as it is.
+fn ignores_hang_up() -> bool {
+    let Ok(status) = std::fs::read_to_string("/proc/self/status") else {
+        return true;
+    };
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    // SIGHUP is number 1, and so the lowest bit of the mask.
+    let digit = mask.and_then(|mask| mask.trim().chars().last()?.to_digit(16));
+    digit.is_none_or(|digit| digit & 1 == 1)
 }

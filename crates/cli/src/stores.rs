@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use tokio::sync::Mutex;
-use writer_core::{Error, ErrorKind, ObjectStore, Result, split_scheme};
+#[cfg(feature = "s3")]
+use writer_core::{Error, ErrorKind};
+use writer_core::{ObjectStore, Result};
 
 /// What the command line says of stores; what it leaves open, the environment says.
 #[derive(Debug)]
@@ -19,50 +20,35 @@ pub(crate) struct Settings {
     pub(crate) resuming: crate::args::ResumeArgs,
 }
 
-/// The stores of this run, each opened when a URI first asks for it.
+/// The stores of this run.
+#[derive(Debug)]
 pub(crate) struct Stores {
-    settings: Settings,
-    opened: Mutex<Vec<(Backend, Arc<dyn ObjectStore>)>>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Backend {
-    Fs,
-    S3,
-}
-
-impl Backend {
-    fn of(uri: &str) -> Result<Self> {
-        let Some((scheme, _)) = split_scheme(uri) else {
-            return refuse_mistyped(uri).map(|()| Self::Fs);
-        };
-        match &*scheme.to_ascii_lowercase() {
-            "file" => Ok(Self::Fs),
-            "s3" => Ok(Self::S3),
-            _ => {
-                let text = format!("unknown scheme {scheme}://: this build knows {}", known());
-                Err(Error::new(ErrorKind::InvalidInput, text).with_uri(uri))
-            }
-        }
-    }
-
-    async fn open(self, settings: &Settings) -> Result<Arc<dyn ObjectStore>> {
-        match self {
-            Self::Fs => {
-                #[cfg(feature = "s3")]
-                refuse_resuming(&settings.resuming)?;
-                open_fs(settings)
-            }
-            Self::S3 => open_s3(settings).await,
-        }
-    }
+    stores: writer_stores::Stores,
+    #[cfg(feature = "s3")]
+    settings: Arc<Settings>,
 }
 
 impl Stores {
     pub(crate) fn new(settings: Settings) -> Self {
+        #[cfg_attr(not(any(feature = "fs", feature = "s3")), expect(unused_variables))]
+        let settings = Arc::new(settings);
+        let stores = writer_stores::Stores::new();
+        #[cfg(feature = "fs")]
+        let stores = {
+            let settings = Arc::clone(&settings);
+            stores.with_open("file", move || {
+                Box::pin(std::future::ready(open_fs(&settings)))
+            })
+        };
+        #[cfg(feature = "s3")]
+        let stores = {
+            let settings = Arc::clone(&settings);
+            stores.with_open("s3", move || Box::pin(open_s3(Arc::clone(&settings))))
+        };
         Self {
+            stores,
+            #[cfg(feature = "s3")]
             settings,
-            opened: Mutex::default(),
         }
     }
 
@@ -72,14 +58,7 @@ impl Stores {
     ///
     /// If there is none for its scheme, or it can't be opened.
     pub(crate) async fn get(&self, uri: &str) -> Result<Arc<dyn ObjectStore>> {
-        let backend = Backend::of(uri)?;
-        let mut opened = self.opened.lock().await;
-        if let Some((_, store)) = opened.iter().find(|(other, _)| *other == backend) {
-            return Ok(Arc::clone(store));
-        }
-        let store = backend.open(&self.settings).await?;
-        opened.push((backend, Arc::clone(&store)));
-        Ok(store)
+        self.stores.get(uri).await
     }
 
     /// S3, for what no other store has.
@@ -89,29 +68,29 @@ impl Stores {
     /// If `uri` is another store's, or it can't be opened.
     #[cfg(feature = "s3")]
     pub(crate) async fn s3(&self, uri: &str) -> Result<backend_s3::S3ObjectStore> {
-        if Backend::of(uri)? != Backend::S3 {
-            let text = "only S3 has this: expected s3://BUCKET/PREFIX";
-            return Err(Error::new(ErrorKind::InvalidInput, text).with_uri(uri));
+        match writer_core::split_scheme(uri) {
+            Some((scheme, _)) if scheme.eq_ignore_ascii_case("s3") => {
+                connect_s3(&self.settings).await
+            }
+            _ => {
+                let text = "only S3 has this: expected s3://BUCKET/PREFIX";
+                Err(Error::new(ErrorKind::InvalidInput, text).with_uri(uri))
+            }
         }
-        connect_s3(&self.settings).await
     }
 
     /// Waits until what dropped writers left is removed.
     ///
     /// # Errors
     ///
-    /// One for each store that could not remove everything.
-    pub(crate) async fn close(&self) -> Vec<Error> {
-        let mut errors = Vec::new();
-        for (_, store) in self.opened.lock().await.drain(..) {
-            errors.extend(store.close().await.err());
-        }
-        errors
+    /// What could not be removed.
+    pub(crate) async fn close(&self) -> Result<()> {
+        self.stores.close().await
     }
 }
 
 /// A disk has one staged file, which nobody can take up.
-#[cfg(feature = "s3")]
+#[cfg(all(feature = "fs", feature = "s3"))]
 fn refuse_resuming(how: &crate::args::ResumeArgs) -> Result<()> {
     if how.resume || how.keep_parts {
         let text = "only uploads to S3 can be resumed: leave out --resume and --keep-parts";
@@ -120,22 +99,12 @@ fn refuse_resuming(how: &crate::args::ResumeArgs) -> Result<()> {
     Ok(())
 }
 
-/// Refuses what looks like a URI and, taken literally, would be a file: `s3:/bucket/key`.
-fn refuse_mistyped(path: &str) -> Result<()> {
-    let scheme = path.split_once(':').map(|(scheme, _)| scheme);
-    match scheme.map(str::to_ascii_lowercase).as_deref() {
-        Some(scheme @ ("s3" | "file")) => {
-            let text = format!("write {scheme}://… for a URI, or ./{path} for a file of that name");
-            Err(Error::new(ErrorKind::InvalidInput, text).with_uri(path))
-        }
-        _ => Ok(()),
-    }
-}
-
 #[cfg(feature = "fs")]
 fn open_fs(settings: &Settings) -> Result<Arc<dyn ObjectStore>> {
     use backend_fs::FileSystemObjectStore;
 
+    #[cfg(feature = "s3")]
+    refuse_resuming(&settings.resuming)?;
     let store = match settings.memory {
         Some(bytes) => FileSystemObjectStore::with_memory(bytes),
         None => FileSystemObjectStore::new(),
@@ -143,14 +112,9 @@ fn open_fs(settings: &Settings) -> Result<Arc<dyn ObjectStore>> {
     Ok(Arc::new(store?))
 }
 
-#[cfg(not(feature = "fs"))]
-fn open_fs(_settings: &Settings) -> Result<Arc<dyn ObjectStore>> {
-    Err(missing("file://", "file system", "fs"))
-}
-
 #[cfg(feature = "s3")]
-async fn open_s3(settings: &Settings) -> Result<Arc<dyn ObjectStore>> {
-    let store = connect_s3(settings).await?;
+async fn open_s3(settings: Arc<Settings>) -> Result<Arc<dyn ObjectStore>> {
+    let store = connect_s3(&settings).await?;
     let how = &settings.resuming;
     Ok(Arc::new(if how.resume {
         let resume = backend_s3::Resume::default();
@@ -168,11 +132,6 @@ async fn open_s3(settings: &Settings) -> Result<Arc<dyn ObjectStore>> {
 #[cfg(feature = "s3")]
 async fn connect_s3(settings: &Settings) -> Result<backend_s3::S3ObjectStore> {
     backend_s3::S3ObjectStore::connect(s3_config(settings)?).await
-}
-
-#[cfg(not(feature = "s3"))]
-async fn open_s3(_settings: &Settings) -> Result<Arc<dyn ObjectStore>> {
-    Err(missing("s3://", "S3", "s3"))
 }
 
 #[cfg(feature = "s3")]
@@ -231,24 +190,5 @@ impl From<crate::args::PayloadSigning> for backend_s3::PayloadSigning {
             crate::args::PayloadSigning::Always => Self::Always,
             crate::args::PayloadSigning::Never => Self::Never,
         }
-    }
-}
-
-#[cfg(not(all(feature = "fs", feature = "s3")))]
-fn missing(what: &str, backend: &str, feature: &str) -> Error {
-    let text = format!(
-        "{what} needs the {backend} backend, which this build does not have; \
-         rebuild with --features {feature}"
-    );
-    Error::new(ErrorKind::Unsupported, text)
-}
-
-/// What a URI may begin with.
-fn known() -> &'static str {
-    match (cfg!(feature = "s3"), cfg!(feature = "fs")) {
-        (true, true) => "s3://, file:// and plain paths",
-        (true, false) => "s3://",
-        (false, true) => "file:// and plain paths",
-        (false, false) => "none, because it was made without backends",
     }
 }

@@ -90,7 +90,12 @@ fn what_was_killed_is_resumed_by_its_id() {
         stdout(&resumed).contains("were there already"),
         "{resumed:?}"
     );
-    assert!(scene.server.log_of("UploadPart").len() <= 4);
+    // A part that is late may be sent twice.
+    let log = scene.server.log_of("UploadPart");
+    let mut sent: Vec<_> = log.iter().map(|request| request.part_number).collect();
+    sent.sort_unstable();
+    sent.dedup();
+    assert!(sent.len() <= 4, "{sent:?}");
     scene.assert_stored();
 }
 

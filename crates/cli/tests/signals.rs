@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM in the middle of an upload.
+//! SIGINT, SIGTERM and SIGHUP in the middle of an upload.
 
 #![cfg(feature = "fs")]
 #![allow(clippy::unwrap_used)]
@@ -6,7 +6,7 @@
 mod common;
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::{Child, ExitStatus};
+use std::process::{Child, Command, ExitStatus};
 use std::time::Duration;
 
 use common::{Folders, bytes, eventually, piped, s3_cli, send, wait};
@@ -48,6 +48,30 @@ fn a_terminated_upload_leaves_nothing() {
     let (status, names) = stopped_by(Signal::TERM, &[]);
     assert_eq!(status.code(), Some(143));
     assert!(names.is_empty(), "{names:?}");
+}
+
+#[test]
+fn an_upload_whose_terminal_is_gone_leaves_nothing() {
+    let (status, names) = stopped_by(Signal::HUP, &[]);
+    assert_eq!(status.code(), Some(129));
+    assert!(names.is_empty(), "{names:?}");
+}
+
+#[test]
+fn nohup_keeps_an_upload_going() {
+    let folders = Folders::new();
+    let uri = folders.uri("object");
+    let mut command = Command::new("sh");
+    let script = "trap '' HUP; exec \"$@\"";
+    command.args(["-c", script, "sh", env!("CARGO_BIN_EXE_s3-cli")]);
+    let mut child = piped(command.args(["put", "-", &uri]));
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(&bytes(2 << 20)).unwrap();
+    eventually("it takes signals", || takes(&child, Signal::INT));
+    send(&child, Signal::HUP);
+    drop(stdin);
+    assert_eq!(wait(&mut child).code(), Some(0));
+    assert_eq!(folders.read("object"), bytes(2 << 20));
 }
 
 #[test]
