@@ -22,7 +22,7 @@ use writer_core::{
 
 use crate::body::{Outgoing, Progress};
 use crate::digest::PartDigest;
-use crate::error::{asks_to_slow_down, code_of, from_sdk};
+use crate::error::{asks_to_slow_down, code_of, from_sdk, unsent};
 use crate::lanes::{Lane, Lanes};
 use crate::location::Location;
 
@@ -153,9 +153,20 @@ impl Api {
             .body(outgoing.sdk_body().into())
             .customize()
             .interceptor(SendPart::new(&outgoing, digest));
-        let output = self.moving(outgoing.progress(), request.send()).await?;
-        heed(&lane, &output);
-        let output = output.map_err(|error| conditional(from_sdk("PutObject", error), options))?;
+        let output = self.moving(outgoing.progress(), request.send()).await;
+        if let Ok(output) = &output {
+            heed(&lane, output);
+        }
+        let output = output.and_then(|output| {
+            output.map_err(|error| conditional(from_sdk("PutObject", error), options))
+        });
+        let output = output.map_err(|error| {
+            if outgoing.progress().is_sent() {
+                error
+            } else {
+                unsent(error)
+            }
+        })?;
         Ok(Stored {
             e_tag: output.e_tag().map(unquoted),
             version_id: output.version_id().map(str::to_owned),
@@ -239,8 +250,8 @@ impl Api {
         Ok(parts)
     }
 
-    /// Aborts; that there is no such upload any more is success.
-    pub(crate) async fn abort(&self, upload_id: &str) -> Result<()> {
+    /// Aborts; gives false if there is no such upload any more, which is success, too.
+    pub(crate) async fn abort(&self, upload_id: &str) -> Result<bool> {
         let request = self
             .client
             .abort_multipart_upload()
@@ -248,8 +259,8 @@ impl Api {
             .key(&self.location.key)
             .upload_id(upload_id);
         match self.answered(request.send()).await? {
-            Ok(_) => Ok(()),
-            Err(error) if code_of(&error) == Some("NoSuchUpload") => Ok(()),
+            Ok(_) => Ok(true),
+            Err(error) if code_of(&error) == Some("NoSuchUpload") => Ok(false),
             Err(error) => Err(from_sdk("AbortMultipartUpload", error)),
         }
     }

@@ -7,7 +7,7 @@ use writer_core::{Crc64Nvme, Error, Result};
 use writer_tokio::{LeavingPart, Sources};
 
 use crate::api::{Completed, Stored, StoredPart};
-use crate::context::{Context, Verdict, damaged};
+use crate::context::{Context, Publication, Verdict, damaged};
 use crate::digest::combine;
 use crate::part::count_retry;
 
@@ -42,7 +42,12 @@ pub(crate) async fn put(
             count_retry(retries, attempt);
             context.api.put_object(part, digest, &context.options)
         };
-        let stored = context.make_visible(part.len(), digest.crc, put).await?;
+        let object = Publication {
+            size: part.len(),
+            whole: digest.crc,
+            upload_id: None,
+        };
+        let stored = context.make_visible(&object, put).await?;
         match context.verify(&stored, digest) {
             Verdict::Stored => {}
             Verdict::Unverified => {
@@ -77,7 +82,12 @@ pub(crate) async fn complete(
         count_retry(retries, attempt);
         complete_once(context, upload_id, parts, whole)
     };
-    let completed = context.make_visible(size, whole, complete).await?;
+    let object = Publication {
+        size,
+        whole,
+        upload_id: Some(upload_id),
+    };
+    let completed = context.make_visible(&object, complete).await?;
     if let (Some(sent), Some(stored)) = (whole, completed.crc)
         && sent != stored
     {
