@@ -132,11 +132,13 @@ fn from_service(operation: &str, status: u16, error: &impl ProvideErrorMetadata)
         (_, 400..=499) => ErrorKind::InvalidInput,
         _ => ErrorKind::Other,
     };
-    // A body that was damaged on its way is sent again. After a conflict of conditions, the
-    // upload as a whole must begin again.
+    // A body that was damaged on its way is sent again, and so is what was signed with credentials
+    // that have expired, because there may be new ones. After a conflict of conditions, the upload
+    // as a whole must begin again.
     let retryable = match kind {
         ErrorKind::Unavailable => code != "ConditionalRequestConflict",
         ErrorKind::ChecksumMismatch => true,
+        ErrorKind::AccessDenied => code == "ExpiredToken",
         _ => false,
     };
     let name = if code.is_empty() { "no code" } else { code };

@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
-use writer_core::{Error, Result};
+use writer_core::{Error, ErrorKind, Result};
 
 /// From this attempt on, a user who sees nothing happen would wonder.
 const WORTH_A_WARNING: u32 = 4;
+
+/// Attempts when access is denied for a passing reason, credentials that have expired: others are
+/// there at once, or are not to be had.
+const WITH_OTHER_CREDENTIALS: u32 = 3;
 
 /// How a request that failed for a passing reason is tried again.
 ///
@@ -48,6 +52,13 @@ impl RetryPolicy {
         self
     }
 
+    fn attempts_for(&self, error: &Error) -> u32 {
+        match error.kind() {
+            ErrorKind::AccessDenied => self.max_attempts.min(WITH_OTHER_CREDENTIALS),
+            _ => self.max_attempts,
+        }
+    }
+
     /// The wait after `attempt` (from 1) failed; `random` is in 0..1.
     fn wait(&self, attempt: u32, random: f64) -> Duration {
         let factor = 1u32.checked_shl(attempt).unwrap_or(u32::MAX);
@@ -67,7 +78,7 @@ impl RetryPolicy {
         loop {
             match request(attempt).await {
                 Ok(value) => return Ok(value),
-                Err(error) if error.is_retryable() && attempt < self.max_attempts => {
+                Err(error) if error.is_retryable() && attempt < self.attempts_for(&error) => {
                     let wait = self.wait(attempt, fastrand::f64());
                     // What passes by itself is not worth a line; what takes seconds is.
                     if attempt < WORTH_A_WARNING {
@@ -95,7 +106,6 @@ fn attempted(error: Error, attempts: u32) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use writer_core::ErrorKind;
 
     #[test]
     fn waits_double_up_to_the_cap() {
@@ -118,6 +128,11 @@ mod tests {
         assert_eq!(error.attempts(), Some(8));
         let error = policy.run(|_| async { fault(false) }).await.unwrap_err();
         assert_eq!(error.attempts(), None);
+        let expired = Error::new(ErrorKind::AccessDenied, "x").with_retryable(true);
+        let error = policy
+            .run(|_| async { Err::<(), _>(expired.clone()) })
+            .await;
+        assert_eq!(error.unwrap_err().attempts(), Some(3));
         let third = policy
             .run(|n| async move { if n < 3 { fault(true) } else { Ok(()) } })
             .await;
