@@ -157,6 +157,11 @@ impl Kind {
         )
     }
 
+    /// The client does not stay to the end.
+    pub(crate) fn leaves(self) -> bool {
+        matches!(self, Self::Dropped | Self::Cancelled | Self::RuntimeEnds)
+    }
+
     /// How many runs go side by side: more where they mostly wait.
     pub(crate) fn side_by_side(self) -> usize {
         match self {

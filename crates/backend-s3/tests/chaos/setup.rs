@@ -23,6 +23,10 @@ const PART: u64 = 8 * 1024;
 /// Larger than what the buffers of a connection take, so that a body can be stopped half way.
 const LARGE_PART: u64 = 3 << 20;
 
+/// With so few bytes of memory, a write of parts of that size waits for those before it.
+const TIGHT_PART: u64 = 128 * 1024;
+const TIGHT_MEMORY: u64 = 1 << 20;
+
 /// The key that is written.
 pub(crate) const KEY: &str = "key";
 
@@ -54,14 +58,18 @@ impl Setup {
     pub(crate) async fn draw(kind: Kind, operation: Operation, seed: u64) -> Self {
         let mut rng = Rng::with_seed(mixed(seed, kind, operation));
         let large = kind == Kind::Stall && rng.u8(..12) == 0;
-        let part_size = if large { LARGE_PART } else { PART };
-        let most_parts = if large { 2 } else { 6 };
+        let tight = kind.leaves() && operation == Operation::Memory && rng.u8(..4) == 0;
+        let (part_size, most_parts) = match (large, tight) {
+            (true, _) => (LARGE_PART, 2),
+            (_, true) => (TIGHT_PART, 12),
+            _ => (PART, 6),
+        };
         let server = TestServer::builder()
             .bucket("test")
             .min_part_size(part_size)
             .keep_log(false)
-            // MD5 of what is large takes the time that a stall is to take.
-            .etags(if !large && rng.bool() {
+            // MD5 of what is larger takes too long.
+            .etags(if part_size == PART && rng.bool() {
                 ETags::Md5
             } else {
                 ETags::Random
@@ -91,6 +99,7 @@ impl Setup {
         };
         let rotating = (kind == Kind::RenewedCredentials).then(|| Rotating::of(&server, &mut rng));
         let config = config(kind, &mut rng, &server, network.as_ref(), part_size);
+        let config = config.with_memory(if tight { TIGHT_MEMORY } else { 16 << 20 });
         let options = options(&mut rng, part_size, len);
         let from_file = match operation {
             Operation::Put => kind == Kind::SourceChanges || rng.bool(),
@@ -170,7 +179,6 @@ fn config(
         .with_region(server.region())
         .with_credentials(server.access_key(), server.secret_key())
         .with_ca_bundle(one_certificate())
-        .with_memory(16 << 20)
         .with_payload_signing(if rng.bool() {
             PayloadSigning::Never
         } else {
