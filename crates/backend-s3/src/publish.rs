@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tracing::debug;
-use writer_core::{Crc64Nvme, Error, Result};
+use writer_core::{Crc64Nvme, Error, ErrorKind, Result};
 use writer_tokio::{LeavingPart, Sources};
 
 use crate::api::{Completed, Stored, StoredPart};
@@ -38,9 +38,10 @@ pub(crate) async fn put(
         sources.verify()?;
         context.options.check_whole(digest.crc)?;
         let digest = &digest;
-        let put = |attempt| {
+        let put = |attempt| async move {
             count_retry(retries, attempt);
-            context.api.put_object(part, digest, &context.options)
+            let sent = context.api.put_object(part, digest, &context.options).await;
+            sent.map_err(|error| blame(sources, error))
         };
         let object = Publication {
             size: part.len(),
@@ -65,6 +66,18 @@ pub(crate) async fn put(
             checksum: digest.crc,
             retries: retries.load(Ordering::Relaxed),
         });
+    }
+}
+
+/// A body that did not arrive as it was hashed was damaged on its way; or its file has changed in
+/// between, and then another try is in vain.
+fn blame(sources: &Sources, error: Error) -> Error {
+    if error.kind() != ErrorKind::ChecksumMismatch {
+        return error;
+    }
+    match sources.verify() {
+        Ok(()) => error,
+        Err(changed) => changed.with_source(error),
     }
 }
 

@@ -19,8 +19,10 @@ pub(crate) enum Expect {
     Success,
     /// It fails, for this reason.
     Failure(ErrorKind),
-    /// Either, as long as it is true.
-    Any,
+    /// It succeeds, or fails for this reason.
+    SuccessOr(ErrorKind),
+    /// It succeeds; or the service can't be reached, or nothing tells what became of it.
+    Unsure,
 }
 
 /// The faults of one run.
@@ -41,7 +43,7 @@ impl Plan {
     /// Arms the faults of `setup.kind`.
     pub(crate) fn arm(setup: &mut Setup) -> Self {
         let mut plan = Self {
-            expect: Expect::Any,
+            expect: Expect::Unsure,
             rules: Vec::new(),
             once: false,
             lies: false,
@@ -85,6 +87,7 @@ impl Plan {
             Kind::LostAbort => plan.lose_aborts(setup),
             Kind::Cancelled => plan.hinder_aborts(setup),
             Kind::RenewedCredentials => plan.expect = Expect::Success,
+            Kind::RuntimeEnds => plan.expect = Expect::SuccessOr(ErrorKind::Interrupted),
             _ if setup.network.is_some() => plan.expect = Expect::Success,
             _ => {}
         }
@@ -289,6 +292,7 @@ impl Plan {
             self.expect = Expect::Failure(ErrorKind::ChecksumMismatch);
             fault.always()
         } else {
+            self.expect = Expect::SuccessOr(ErrorKind::ChecksumMismatch);
             fault.times(setup.rng.u64(1..=2))
         };
         self.inject(setup, fault);
@@ -310,7 +314,7 @@ impl Plan {
         self.expect = if is_last && setup.rng.u8(..3) == 0 {
             // Whose object is there now, nothing tells.
             setup.options.if_match = Some(setup.server.object(super::setup::KEY).unwrap().etag);
-            Expect::Any
+            Expect::Unsure
         } else if for_good && !is_last {
             Expect::Failure(ErrorKind::Unavailable)
         } else {

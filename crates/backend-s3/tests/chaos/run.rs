@@ -67,9 +67,12 @@ async fn write(mut setup: Setup, plan: &mut Plan) -> (Setup, S3ObjectStore, Done
         Kind::Cancelled => act::write_cancelled(&mut setup, &store).await,
         Kind::SourceChanges => {
             let changed = source::write(&mut setup, &store).await;
-            if changed.before_finish {
-                plan.expect = Expect::Failure(ErrorKind::SourceChanged);
-            }
+            let due = ErrorKind::SourceChanged;
+            plan.expect = if changed.before_finish {
+                Expect::Failure(due)
+            } else {
+                Expect::SuccessOr(due)
+            };
             changed.done
         }
         _ => {

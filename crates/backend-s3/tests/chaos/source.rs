@@ -40,7 +40,7 @@ pub(crate) async fn write(setup: &mut Setup, store: &S3ObjectStore) -> Changed {
         };
     }
     let meddling = async {
-        sleep(Duration::from_micros(rng.u64(..12_000))).await;
+        sleep(Duration::from_micros(rng.u64(..40_000))).await;
         meddle(&meddler, &mut rng, setup.new.len() as u64).unwrap();
     };
     let (finished, ()) = tokio::join!(writer.finish(), meddling);

@@ -115,10 +115,15 @@ fn failed(evidence: &Evidence<'_>, content: Content, error: &Error) -> Result<Ou
     )?;
     match plan.expect {
         Expect::Success => return Err(format!("it did not survive: {error:?}")),
-        Expect::Failure(kind) => check(error.kind() == kind, || {
+        Expect::Failure(kind) | Expect::SuccessOr(kind) => check(error.kind() == kind, || {
             format!("{kind:?} was due: {error:?}")
         })?,
-        Expect::Any => {}
+        Expect::Unsure => {
+            let kinds = [ErrorKind::Unavailable, ErrorKind::Ambiguous];
+            check(kinds.contains(&error.kind()), || {
+                format!("one of {kinds:?} was due: {error:?}")
+            })?;
+        }
     }
     if error.kind() == ErrorKind::Ambiguous {
         return Ok(Outcome::Ambiguous);
