@@ -9,6 +9,7 @@ use fastrand::Rng;
 use tokio::time::{Sleep, sleep};
 use writer_core::{ObjectMetadata, ObjectStore as _, ObjectWriter, Result};
 
+use crate::kind::Operation;
 use crate::setup::{Setup, URI};
 
 /// How a write ended, as its client sees it.
@@ -64,10 +65,14 @@ pub(crate) async fn feed(
 /// Writes, and is dropped at some await point.
 pub(crate) async fn write_dropped(setup: &mut Setup, store: &S3ObjectStore) -> Done {
     let mut rng = setup.rng.fork();
-    setup
-        .server
-        .set_latency(Duration::from_micros(rng.u64(500..4_000)));
-    let polls = rng.u32(1..16);
+    let latency = Duration::from_micros(rng.u64(2_000..6_000));
+    setup.server.set_latency(latency);
+    // One request is soon answered.
+    let most = match setup.operation {
+        Operation::Put => 4,
+        _ => 16,
+    };
+    let polls = rng.u32(1..=most);
     let every = Duration::from_micros(rng.u64(50..1_000));
     let writing = write(setup, store, rng);
     match Dropping::new(writing, polls, every).await {

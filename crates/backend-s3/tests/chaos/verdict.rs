@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use backend_s3::S3ObjectStore;
+use backend_s3::{MultipartUploadConfig, S3ObjectStore, StreamingMultipartSink};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use testkit::server::{Algorithm, StoredObject};
@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use writer_core::{Error, ErrorKind, ObjectMetadata, Result};
 
 use crate::act::Done;
-use crate::kind::Operation;
+use crate::kind::{Kind, Operation};
 use crate::plan::{Expect, Plan};
 use crate::run::Outcome;
 use crate::setup::{KEY, Setup, URI};
@@ -178,4 +178,54 @@ async fn memory_is_free(store: &S3ObjectStore) -> Result<(), String> {
 
 fn check(holds: bool, violation: impl FnOnce() -> String) -> Result<(), String> {
     if holds { Ok(()) } else { Err(violation()) }
+}
+
+/// What breaks a promise is found.
+#[tokio::test]
+async fn violations_are_found() {
+    let mut setup = Setup::draw(Kind::Latency, Operation::Memory, 1).await;
+    let plan = Plan::arm(&mut setup);
+    let store = setup.store().await;
+    let rng = setup.rng.clone();
+    let done = Done::Finished(crate::act::write(&setup, &store, rng).await);
+    let verdict = async |done: &Done| {
+        let evidence = Evidence {
+            setup: &setup,
+            plan: &plan,
+            done,
+            closed: &Ok(()),
+            store: &store,
+        };
+        judge(&evidence).await
+    };
+    assert_eq!(verdict(&done).await, Ok(Outcome::Succeeded));
+
+    let found = async |done: &Done, text: &str| {
+        let violation = verdict(done).await.unwrap_err();
+        assert!(violation.contains(text), "{violation}");
+    };
+    let failed = Error::new(ErrorKind::Unavailable, "x").with_uri(URI);
+    found(&Done::Finished(Err(failed)), "it did not survive").await;
+    found(&Done::Cancelled(Ok(())), "cancelled, yet replaced").await;
+    let mut other = setup.new.clone();
+    other[0] ^= 1;
+    setup.server.insert(KEY, other);
+    found(&done, "neither the old one").await;
+    setup.server.insert(KEY, setup.new.clone());
+    found(&done, "the receipt is wrong").await;
+    setup.server.insert(KEY, setup.old.clone());
+    found(&done, "the old object is there").await;
+
+    let config = MultipartUploadConfig::from(setup.options.clone()).with_abort_on_drop(false);
+    let mut sink = StreamingMultipartSink::new(&store, "test", "left", config).unwrap();
+    sink.write(&setup.new).await.unwrap();
+    while setup
+        .server
+        .uploads()
+        .iter()
+        .all(|upload| upload.parts.is_empty())
+    {
+        sleep(Duration::from_millis(1)).await;
+    }
+    found(&Done::Dropped, "an upload is left").await;
 }
