@@ -22,7 +22,7 @@ use writer_core::{Crc64Nvme, Error, ErrorKind, IfExists, Part, Result, WriterOpt
 
 use crate::body::{Outgoing, Progress};
 use crate::digest::PartDigest;
-use crate::error::{asks_to_slow_down, code_of, from_sdk};
+use crate::error::{asks_to_slow_down, code_of, from_sdk, unsent};
 use crate::lanes::{Lane, Lanes};
 use crate::location::Location;
 
@@ -170,11 +170,22 @@ impl Api {
             .body(outgoing.sdk_body().into())
             .customize()
             .interceptor(SendPart::new(&outgoing, digest));
-        let output = self.moving(outgoing.progress(), request.send()).await?;
-        heed(&lane, &output);
+        let output = self.moving(outgoing.progress(), request.send()).await;
+        if let Ok(output) = &output {
+            heed(&lane, output);
+        }
+        let output = output.and_then(|output| {
+            output.map_err(|error| {
+                let code = code_of(&error).map(str::to_owned);
+                conditional(from_sdk("PutObject", error), code.as_deref(), options)
+            })
+        });
         let output = output.map_err(|error| {
-            let code = code_of(&error).map(str::to_owned);
-            conditional(from_sdk("PutObject", error), code.as_deref(), options)
+            if outgoing.progress().is_sent() {
+                error
+            } else {
+                unsent(error)
+            }
         })?;
         Ok(Stored {
             e_tag: output.e_tag().map(unquoted),
@@ -259,8 +270,8 @@ impl Api {
         })
     }
 
-    /// Aborts; that there is no such upload any more is success.
-    async fn abort(&self, upload_id: &str) -> Result<()> {
+    /// Aborts; gives false if there is no such upload any more, which is success, too.
+    pub(crate) async fn abort(&self, upload_id: &str) -> Result<bool> {
         let request = self
             .client
             .abort_multipart_upload()
@@ -268,8 +279,8 @@ impl Api {
             .key(&self.location.key)
             .upload_id(upload_id);
         match self.answered(request.send()).await? {
-            Ok(_) => Ok(()),
-            Err(error) if code_of(&error) == Some("NoSuchUpload") => Ok(()),
+            Ok(_) => Ok(true),
+            Err(error) if code_of(&error) == Some("NoSuchUpload") => Ok(false),
             Err(error) => Err(from_sdk("AbortMultipartUpload", error)),
         }
     }

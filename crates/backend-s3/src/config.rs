@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_s3::config::{Credentials, SharedHttpClient};
 use writer_core::PartLimits;
 
@@ -38,6 +39,9 @@ pub struct S3Config {
     pub path_style: Option<bool>,
     /// Credentials, instead of those of the environment.
     pub credentials: Option<Credentials>,
+    /// Where credentials come from that expire and are renewed, instead of
+    /// [`credentials`](Self::credentials). It is asked shortly before those that it gave expire.
+    pub credentials_provider: Option<SharedCredentialsProvider>,
     /// A file of certificates in PEM to trust instead of the system's roots. Default: what the
     /// environment variable `AWS_CA_BUNDLE` names, if it is set.
     pub ca_bundle: Option<PathBuf>,
@@ -121,6 +125,13 @@ impl S3Config {
             None,
             "S3Config",
         ));
+        self
+    }
+
+    /// Sets [`credentials_provider`](Self::credentials_provider).
+    #[must_use]
+    pub fn with_credentials_provider(mut self, provider: SharedCredentialsProvider) -> Self {
+        self.credentials_provider = Some(provider);
         self
     }
 
@@ -231,6 +242,10 @@ impl fmt::Debug for S3Config {
             .field("profile", &self.profile)
             .field("path_style", &self.path_style)
             .field("credentials", &self.credentials.as_ref().map(|_| "given"))
+            .field(
+                "credentials_provider",
+                &self.credentials_provider.as_ref().map(|_| "given"),
+            )
             .field("ca_bundle", &self.ca_bundle)
             .field("memory", &self.memory)
             .field("payload_signing", &self.payload_signing)

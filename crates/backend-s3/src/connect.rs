@@ -45,7 +45,9 @@ pub(crate) async fn connect(config: &S3Config) -> Result<Connected> {
     if let Some(region) = &config.region {
         loader = loader.region(Region::new(region.clone()));
     }
-    if let Some(credentials) = &config.credentials {
+    if let Some(provider) = &config.credentials_provider {
+        loader = loader.credentials_provider(provider.clone());
+    } else if let Some(credentials) = &config.credentials {
         loader = loader.credentials_provider(credentials.clone());
     }
     if let Some(endpoint) = &config.endpoint_url {

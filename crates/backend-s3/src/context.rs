@@ -1,6 +1,7 @@
 //! What one upload knows of its store and its object, and how it settles what happened.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tracing::debug;
 use writer_core::{Condition, Crc64Nvme, Error, ErrorKind, Result, WriterOptions};
@@ -9,6 +10,7 @@ use crate::api::{Api, Stored, exists_already, replaced};
 use crate::checks::{Hashing, Service};
 use crate::create::Running;
 use crate::digest::{Hasher, PartDigest, Wanted};
+use crate::error::may_have_been_done;
 use crate::resume::Resumed;
 use crate::retry::Retries;
 
@@ -104,65 +106,90 @@ impl Context {
         }
     }
 
-    /// Sends the request that makes an object of `size` bytes visible, with the attempt's number,
-    /// until its outcome is known.
+    /// Sends the request that makes `object` visible, with the attempt's number, until its outcome
+    /// is known.
     pub(crate) async fn make_visible<F>(
         &self,
-        size: u64,
-        whole: Option<Crc64Nvme>,
+        object: &Publication<'_>,
         mut request: impl FnMut(u32) -> F,
     ) -> Result<Stored>
     where
         F: Future<Output = Result<Stored>>,
     {
+        // An attempt without an answer may have done it, and may still do it.
+        let lost = &AtomicBool::new(false);
         let attempt = |attempt| {
             let sent = request(attempt);
             async move {
-                match sent.await {
-                    // An earlier attempt may have done it, and only its answer been lost.
-                    Err(error) if attempt > 1 && is_settled(&error) => {
-                        self.resolve(size, whole, error).await
-                    }
-                    other => other,
+                let stored = sent.await;
+                if stored.as_ref().is_err_and(may_have_been_done) {
+                    lost.store(true, Ordering::Relaxed);
                 }
+                stored
             }
         };
         match self.retry.run(attempt).await {
-            // All answers were lost, or none came.
-            Err(error) if error.kind() == ErrorKind::Unavailable => {
-                self.resolve(size, whole, error).await
-            }
+            Err(error) if lost.load(Ordering::Relaxed) => self.resolve(object, error).await,
             other => other,
         }
     }
 
     /// Whether the object is there after a request whose answer was lost, `error` being the last
-    /// that is known: its size and its checksum decide, or the outcome is ambiguous.
-    async fn resolve(&self, size: u64, whole: Option<Crc64Nvme>, error: Error) -> Result<Stored> {
+    /// that is known; or the outcome is ambiguous.
+    async fn resolve(&self, object: &Publication<'_>, error: Error) -> Result<Stored> {
+        let before = match self.look_for(object, &error).await? {
+            Found::This(stored) => return Ok(stored),
+            before => before,
+        };
+        // A condition that does not hold for another object keeps all attempts from their work.
+        if is_refused(&error) {
+            return Err(error);
+        }
+        let upload_id = object.upload_id.filter(|_| !self.keep_parts);
+        let Some(upload_id) = upload_id else {
+            return Err(ambiguous(error));
+        };
+        // Without its upload, a Complete that is still on its way has nothing to complete.
+        match self.retry.run(|_| self.api.abort(upload_id)).await {
+            Ok(true) => return Err(error),
+            Ok(false) => {}
+            Err(abort) => return Err(ambiguous(error.with_note(abort))),
+        }
+        // Completed meanwhile; or the object was replaced since.
+        match self.look_for(object, &error).await? {
+            Found::This(stored) => Ok(stored),
+            Found::None if matches!(before, Found::None) => Err(error),
+            _ => Err(ambiguous(error)),
+        }
+    }
+
+    /// Looks at what is there: its size and its checksum decide.
+    async fn look_for(&self, object: &Publication<'_>, error: &Error) -> Result<Found> {
         let found = match self.retry.run(|_| self.api.head()).await {
             Ok(found) => found,
-            Err(head) if head.kind() == ErrorKind::NotFound => return Err(error),
-            Err(head) => return Err(ambiguous(error.with_note(head))),
+            Err(head) if head.kind() == ErrorKind::NotFound => return Ok(Found::None),
+            Err(head) => return Err(ambiguous(error.clone().with_note(head))),
         };
+        let whole = object.whole;
         let same = match &self.token {
             Some(token) => found.metadata.get(TOKEN) == Some(token),
-            None => found.size == size && whole.is_none_or(|whole| found.checksum == Some(whole)),
+            None => {
+                let is_whole = |whole| found.checksum == Some(whole);
+                found.size == object.size && whole.is_none_or(is_whole)
+            }
         };
         let proven = self.token.is_some() || whole.is_some() && !self.options.is_conditional();
         match (same, proven) {
             (true, true) => {
                 debug!("the answer was lost, but the object is there");
-                Ok(Stored {
+                Ok(Found::This(Stored {
                     e_tag: found.e_tag,
                     version_id: found.version_id,
                     crc: found.checksum,
-                })
+                }))
             }
-            (true, false) => Err(ambiguous(error)),
-            // Another object is there, and the request may still be tried or aborted; but an
-            // upload that has vanished may have been completed, and the object replaced since.
-            (false, _) if error.kind() == ErrorKind::NotFound => Err(ambiguous(error)),
-            (false, _) => Err(error),
+            (true, false) => Err(ambiguous(error.clone())),
+            (false, _) => Ok(Found::Other),
         }
     }
 }
@@ -172,11 +199,27 @@ pub(crate) fn token() -> String {
     format!("{:032x}", fastrand::u128(..))
 }
 
-/// True if the service no longer has the upload, or now has the object that a condition forbids.
-fn is_settled(error: &Error) -> bool {
+/// What a request is to make visible.
+pub(crate) struct Publication<'a> {
+    /// Bytes.
+    pub(crate) size: u64,
+    pub(crate) whole: Option<Crc64Nvme>,
+    /// The upload that is completed; `None` for a PutObject.
+    pub(crate) upload_id: Option<&'a str>,
+}
+
+/// What was found where an object was to be made visible.
+enum Found {
+    This(Stored),
+    Other,
+    None,
+}
+
+/// True if there is an object that a condition forbids.
+fn is_refused(error: &Error) -> bool {
     matches!(
         error.kind(),
-        ErrorKind::NotFound | ErrorKind::AlreadyExists | ErrorKind::PreconditionFailed
+        ErrorKind::AlreadyExists | ErrorKind::PreconditionFailed
     )
 }
 

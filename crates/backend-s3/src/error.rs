@@ -1,10 +1,13 @@
 //! From the SDK's errors to ours: what happened, and whether another try may help.
 
 use std::error::Error as StdError;
+use std::fmt;
 
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::RequestId;
+use aws_sdk_s3::operation::complete_multipart_upload::CompleteMultipartUploadError;
+use aws_sdk_s3::operation::put_object::PutObjectError;
 use writer_core::{Error, ErrorKind};
 
 use crate::profile::advice;
@@ -48,6 +51,57 @@ pub(crate) fn code_of<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>
     error.as_service_error().and_then(|error| error.code())
 }
 
+/// An error of a request whose body was not sent to its end, so that it can't have been carried
+/// out.
+#[derive(Debug)]
+struct Unsent(Error);
+
+impl fmt::Display for Unsent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl StdError for Unsent {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source()
+    }
+}
+
+/// Says that the body of the request was not sent to its end.
+pub(crate) fn unsent(error: Error) -> Error {
+    error.clone().with_source(Unsent(error))
+}
+
+/// True if PutObject or CompleteMultipartUpload may have been carried out, or may still be, in
+/// spite of this error: no answer came, or one that is not the service's own.
+pub(crate) fn may_have_been_done(error: &Error) -> bool {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if error.is::<Unsent>() {
+            return false;
+        }
+        let answer = answer_in::<PutObjectError>(error)
+            .or_else(|| answer_in::<CompleteMultipartUploadError>(error));
+        if let Some((status, has_code)) = answer {
+            return !has_code && !matches!(status, 400..=499 | 501 | 503);
+        }
+        cause = error.source();
+    }
+    // Anything else failed on this side.
+    error.kind() == ErrorKind::Unavailable
+}
+
+/// The status of the answer to a request, and whether it has an error code of S3.
+fn answer_in<E>(error: &(dyn StdError + 'static)) -> Option<(u16, bool)>
+where
+    E: ProvideErrorMetadata + StdError + 'static,
+{
+    let error = error.downcast_ref::<SdkError<E, HttpResponse>>()?;
+    let status = error.raw_response()?.status().as_u16();
+    Some((status, code_of(error).is_some()))
+}
+
 /// A task on another thread did not come to its end.
 pub(crate) fn shut_down(error: tokio::task::JoinError) -> Error {
     Error::new(ErrorKind::Interrupted, "the runtime shuts down").with_source(error)
@@ -80,11 +134,13 @@ fn from_service(operation: &str, status: u16, error: &impl ProvideErrorMetadata)
         (_, 400..=499) => ErrorKind::InvalidInput,
         _ => ErrorKind::Other,
     };
-    // A body that was damaged on its way is sent again. After a conflict of conditions, the
-    // upload as a whole must begin again.
+    // A body that was damaged on its way is sent again, and so is what was signed with credentials
+    // that have expired, because there may be new ones. After a conflict of conditions, the upload
+    // as a whole must begin again.
     let retryable = match kind {
         ErrorKind::Unavailable => code != "ConditionalRequestConflict",
         ErrorKind::ChecksumMismatch => true,
+        ErrorKind::AccessDenied => code == "ExpiredToken",
         _ => false,
     };
     let name = if code.is_empty() { "no code" } else { code };

@@ -3,11 +3,11 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tracing::debug;
-use writer_core::{Crc64Nvme, Error, Result};
+use writer_core::{Crc64Nvme, Error, ErrorKind, Result};
 use writer_tokio::{LeavingPart, Sources};
 
 use crate::api::{Completed, Stored, StoredPart};
-use crate::context::{Context, Verdict, damaged};
+use crate::context::{Context, Publication, Verdict, damaged};
 use crate::digest::combine;
 use crate::part::count_retry;
 
@@ -40,11 +40,17 @@ pub(crate) async fn put(
         context.options.check_whole(digest.crc)?;
         context.check_first().await?;
         let digest = &digest;
-        let put = |attempt| {
+        let put = |attempt| async move {
             count_retry(retries, attempt);
-            context.api.put_object(part, digest, &context.options)
+            let sent = context.api.put_object(part, digest, &context.options).await;
+            sent.map_err(|error| blame(sources, error))
         };
-        let stored = context.make_visible(part.len(), digest.crc, put).await?;
+        let object = Publication {
+            size: part.len(),
+            whole: digest.crc,
+            upload_id: None,
+        };
+        let stored = context.make_visible(&object, put).await?;
         match context.verify(&stored, digest) {
             Verdict::Stored => {}
             Verdict::Unverified => {
@@ -66,6 +72,18 @@ pub(crate) async fn put(
     }
 }
 
+/// A body that did not arrive as it was hashed was damaged on its way; or its file has changed in
+/// between, and then another try is in vain.
+fn blame(sources: &Sources, error: Error) -> Error {
+    if error.kind() != ErrorKind::ChecksumMismatch {
+        return error;
+    }
+    match sources.verify() {
+        Ok(()) => error,
+        Err(changed) => changed.with_source(error),
+    }
+}
+
 /// Completes an upload of `parts`, which are in order of their numbers.
 pub(crate) async fn complete(
     context: &Context,
@@ -81,7 +99,12 @@ pub(crate) async fn complete(
         count_retry(retries, attempt);
         complete_once(context, upload_id, parts, whole)
     };
-    let completed = context.make_visible(size, whole, complete).await?;
+    let object = Publication {
+        size,
+        whole,
+        upload_id: Some(upload_id),
+    };
+    let completed = context.make_visible(&object, complete).await?;
     if let (Some(sent), Some(stored)) = (whole, completed.crc)
         && sent != stored
     {

@@ -5,11 +5,16 @@ mod bucket;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use writer_core::{Error, ErrorKind, Result};
+
 use self::bucket::Bucket;
-use writer_core::{Error, Result};
 
 /// From this attempt on, a user who sees nothing happen would wonder.
 const WORTH_A_WARNING: u32 = 4;
+
+/// Attempts when access is denied for a passing reason, credentials that have expired: others are
+/// there at once, or are not to be had.
+const WITH_OTHER_CREDENTIALS: u32 = 3;
 
 /// How a request that failed for a passing reason is tried again.
 ///
@@ -52,6 +57,13 @@ impl RetryPolicy {
         self.base = base;
         self.cap = cap;
         self
+    }
+
+    fn attempts_for(&self, error: &Error) -> u32 {
+        match error.kind() {
+            ErrorKind::AccessDenied => self.max_attempts.min(WITH_OTHER_CREDENTIALS),
+            _ => self.max_attempts,
+        }
     }
 
     /// The wait after `attempt` (from 1) failed; `random` is in 0..1.
@@ -104,7 +116,9 @@ impl Retries {
                     self.bucket.give(Instant::now());
                     return Ok(value);
                 }
-                Err(error) if error.is_retryable() && attempt < self.policy.max_attempts => {
+                Err(error)
+                    if error.is_retryable() && attempt < self.policy.attempts_for(&error) =>
+                {
                     let wait = self.policy.wait(attempt, fastrand::f64());
                     let wait = wait.max(self.bucket.take(Instant::now()));
                     // What passes by itself is not worth a line; what takes seconds is.
@@ -133,7 +147,6 @@ fn attempted(error: Error, attempts: u32) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use writer_core::ErrorKind;
 
     #[test]
     fn waits_double_up_to_the_cap() {
@@ -157,6 +170,11 @@ mod tests {
         assert_eq!(error.attempts(), Some(8));
         let error = retries.run(|_| async { fault(false) }).await.unwrap_err();
         assert_eq!(error.attempts(), None);
+        let expired = Error::new(ErrorKind::AccessDenied, "x").with_retryable(true);
+        let error = retries
+            .run(|_| async { Err::<(), _>(expired.clone()) })
+            .await;
+        assert_eq!(error.unwrap_err().attempts(), Some(3));
         let third = retries
             .run(|n| async move { if n < 3 { fault(true) } else { Ok(()) } })
             .await;

@@ -13,7 +13,7 @@ use backend_s3::{
     StreamingMultipartSink,
 };
 use common::{PART, config, open, options, random, server, store};
-use testkit::server::Fault;
+use testkit::server::{Fault, TestServer};
 use writer_core::{ErrorKind, IfExists, ObjectStore, Segment};
 
 #[tokio::test]
@@ -169,6 +169,74 @@ async fn lost_answers_are_resolved_or_called_ambiguous() {
             );
         }
     }
+}
+
+/// A store that waits for answers for half a second, twice.
+async fn impatient(server: &TestServer) -> S3ObjectStore {
+    let retry = RetryPolicy::default()
+        .with_max_attempts(2)
+        .with_backoff(Duration::from_millis(1), Duration::from_millis(1));
+    let config = config(server)
+        .with_retry(retry)
+        .with_stall_timeout(Duration::from_millis(100));
+    S3ObjectStore::connect(config).await.unwrap()
+}
+
+/// A service that is slow may do what nobody waits for any more.
+#[tokio::test]
+async fn what_may_still_be_done_is_not_called_a_failure() {
+    let server = server().start().await.unwrap();
+    server.insert("key", "old");
+    let store = impatient(&server).await;
+    let late = Fault::on("PutObject").always();
+    server.inject(late.late_work(Duration::from_secs(4)));
+    let put = store.put("s3://test/key", "new".into()).await;
+    assert_eq!(server.object("key").unwrap().bytes(), "old");
+    let error = put.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Ambiguous, "{error}");
+    server.settled().await;
+    assert_eq!(server.object("key").unwrap().bytes(), "new");
+}
+
+#[tokio::test]
+async fn a_complete_that_is_late_is_kept_from_its_work_or_found() {
+    for (late, abort_after, succeeds) in [(4_000, 0, false), (1_200, 400, true)] {
+        let server = server().start().await.unwrap();
+        server.insert("key", "old");
+        let store = impatient(&server).await;
+        let complete = Fault::on("CompleteMultipartUpload").always();
+        server.inject(complete.late_work(Duration::from_millis(late)));
+        let abort = Fault::on("AbortMultipartUpload").always();
+        server.inject(abort.delay(Duration::from_millis(abort_after)));
+        let data = random(23, 2 * PART as usize);
+        let mut writer = open(&store, "key", options()).await;
+        writer.write_chunk(&data).await.unwrap();
+        let finished = writer.finish().await;
+        server.settled().await;
+        let replaced = server.object("key").unwrap().bytes() == data;
+        assert_eq!((finished.is_ok(), replaced), (succeeds, succeeds));
+        let kind = finished.err().map(|error| error.kind());
+        assert_eq!(kind, (!succeeds).then_some(ErrorKind::Unavailable));
+        assert!(server.uploads().is_empty());
+    }
+}
+
+/// An answer that refuses is not a lost one: nothing needs to be looked at.
+#[tokio::test]
+async fn a_refusal_is_not_ambiguous_whatever_the_credentials_may() {
+    let server = server().deny("HeadObject").start().await.unwrap();
+    let store = store(&server).await;
+    for (operation, len) in [
+        ("PutObject", 10),
+        ("CompleteMultipartUpload", 2 * PART as usize),
+    ] {
+        server.inject(Fault::on(operation).always().respond(503, "SlowDown"));
+        let mut writer = open(&store, "key", options()).await;
+        writer.write_chunk(&random(24, len)).await.unwrap();
+        let error = writer.finish().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    }
+    assert_eq!(server.stats().requests_of("HeadObject"), 0);
 }
 
 #[tokio::test]

@@ -37,7 +37,7 @@ pub enum ErrorKind {
     StorageFull,
     /// The service did not answer, answered with a fault of its own, or asked to slow down.
     Unavailable,
-    /// The reply to a conditional write was lost, and nothing tells whether it took effect.
+    /// The reply to a write was lost, and nothing tells whether it took effect, or still will.
     Ambiguous,
     /// Anything else.
     Other,

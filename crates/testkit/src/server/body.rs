@@ -24,7 +24,7 @@ pub(super) struct Tap {
     entry: Arc<Entry>,
     rest: Rest,
     started: bool,
-    flip_bit: bool,
+    bytes_until_flip: Option<u64>,
     bytes_until_cut: Option<u64>,
     stall: Option<Stall>,
     held: Option<Held>,
@@ -61,7 +61,7 @@ impl Tap {
             entry,
             rest: rest.clone(),
             started: false,
-            flip_bit: false,
+            bytes_until_flip: None,
             bytes_until_cut: None,
             stall: None,
             held: None,
@@ -69,9 +69,9 @@ impl Tap {
         (tap, rest)
     }
 
-    /// Flips one bit of the first byte.
-    pub(super) fn flip_bit(&mut self) {
-        self.flip_bit = true;
+    /// Flips one bit of byte `at`.
+    pub(super) fn flip_bit(&mut self, at: u64) {
+        self.bytes_until_flip = Some(at);
     }
 
     /// Fails as soon as so many bytes were read.
@@ -95,11 +95,7 @@ impl Tap {
                 return Err(io::ErrorKind::ConnectionReset.into());
             }
         }
-        if self.flip_bit && !data.is_empty() {
-            self.flip_bit = false;
-            return Ok(with_a_bit_flipped(&data));
-        }
-        Ok(data)
+        Ok(flipped(&mut self.bytes_until_flip, data))
     }
 
     /// How long to hold data of this length back, if a stall is due.
@@ -191,8 +187,17 @@ impl Drop for Tap {
     }
 }
 
-pub(super) fn with_a_bit_flipped(data: &[u8]) -> Bytes {
+/// Flips one bit when the byte that is so many bytes on is in `data`.
+pub(super) fn flipped(bytes_until_flip: &mut Option<u64>, data: Bytes) -> Bytes {
+    let Some(left) = *bytes_until_flip else {
+        return data;
+    };
+    if left >= data.len() as u64 {
+        *bytes_until_flip = Some(left - data.len() as u64);
+        return data;
+    }
+    *bytes_until_flip = None;
     let mut damaged = data.to_vec();
-    damaged[0] ^= 1;
+    damaged[left as usize] ^= 1;
     damaged.into()
 }

@@ -29,6 +29,10 @@ pub struct Fault {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Plan {
     pub(super) delay: Duration,
+    /// The work begins so much later, whether the client still waits or not.
+    pub(super) late_work: Duration,
+    /// The reply is kept back for so long after the work was done.
+    pub(super) late_reply: Duration,
     pub(super) effect: Effect,
 }
 
@@ -49,10 +53,12 @@ pub(super) enum Effect {
     ResetAfterBytes(u64),
     /// The work is done, and the connection reset instead of a reply.
     ResetAfterBody,
-    /// One bit of the body is not what the client sent.
-    FlipBit,
+    /// One bit of this byte of the body is not what the client sent.
+    FlipBit(u64),
     /// The reply carries no checksum, or a wrong one.
     Echo(EchoFault),
+    /// The reply says no ETag, or another one than the service keeps.
+    ETag(ETagFault),
 }
 
 /// What a reply does with the checksum it should echo.
@@ -60,6 +66,13 @@ pub(super) enum Effect {
 pub(super) enum EchoFault {
     Omit,
     Wrong,
+}
+
+/// What a reply does with the ETag it should say.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum ETagFault {
+    Omit,
+    Other,
 }
 
 impl Fault {
@@ -165,11 +178,31 @@ impl Fault {
         self
     }
 
-    /// Flips one bit of the body before it is hashed or stored.
+    /// Flips one bit of the body's first byte before it is hashed or stored.
+    pub fn flip_bit(self) -> Self {
+        self.flip_bit_at(0)
+    }
+
+    /// Flips one bit of byte `at` of the body (from 0) before it is hashed or stored; a body that
+    /// ends before it stays whole.
     ///
     /// In an aws-chunked body it is flipped after the framing was taken off.
-    pub fn flip_bit(mut self) -> Self {
-        self.plan.effect = Effect::FlipBit;
+    pub fn flip_bit_at(mut self, at: u64) -> Self {
+        self.plan.effect = Effect::FlipBit(at);
+        self
+    }
+
+    /// Reads the request, and does the work so much later, also if the client is gone by then:
+    /// as a service that is slow does. See
+    /// [`TestServer::settled`](super::TestServer::settled).
+    pub fn late_work(mut self, delay: Duration) -> Self {
+        self.plan.late_work = delay;
+        self
+    }
+
+    /// Does the work at once, and keeps the reply back for so long.
+    pub fn late_reply(mut self, delay: Duration) -> Self {
+        self.plan.late_reply = delay;
         self
     }
 
@@ -182,6 +215,19 @@ impl Fault {
     /// Serves the request, and puts a wrong checksum into the reply.
     pub fn wrong_checksum_echo(mut self) -> Self {
         self.plan.effect = Effect::Echo(EchoFault::Wrong);
+        self
+    }
+
+    /// Serves the request, and leaves the ETag out of the reply.
+    pub fn omit_etag(mut self) -> Self {
+        self.plan.effect = Effect::ETag(ETagFault::Omit);
+        self
+    }
+
+    /// Serves the request, and says another ETag than the one that is kept, as if the part or
+    /// the object had been stored once more meanwhile.
+    pub fn other_etag(mut self) -> Self {
+        self.plan.effect = Effect::ETag(ETagFault::Other);
         self
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
@@ -115,6 +116,12 @@ impl TestServer {
         self.shared.store.keys(self.bucket())
     }
 
+    /// Puts an object into [`bucket`](Self::bucket), as a `PutObject` without any header does.
+    pub fn insert(&self, key: &str, data: impl Into<Bytes>) {
+        let object = StoredObject::of(data.into(), &self.shared.options);
+        self.shared.store.insert(self.bucket(), key, object);
+    }
+
     /// The multipart uploads of all buckets that are neither completed nor
     /// aborted.
     pub fn uploads(&self) -> Vec<PendingUpload> {
@@ -178,6 +185,18 @@ impl TestServer {
     /// If there is no such operation in [`OPERATIONS`](super::OPERATIONS).
     pub fn allow(&self, operation: &str) {
         self.shared.set_denied(known(operation), false);
+    }
+
+    /// Puts another pair of keys in force: requests that are signed with an earlier one are
+    /// answered `ExpiredToken` from now on. [`access_key`](Self::access_key) and
+    /// [`secret_key`](Self::secret_key) still say the first.
+    pub fn renew_credentials(&self, access_key: &str, secret_key: &str) {
+        self.shared.keys.renew(access_key, secret_key);
+    }
+
+    /// Waits until the work is done that [`Fault::late_work`] put off. Cancellation safe.
+    pub async fn settled(&self) {
+        self.shared.late.done().await;
     }
 
     /// How long every answer is kept back from now on.

@@ -66,6 +66,7 @@ mod counters;
 mod fault;
 mod handle;
 mod hold;
+mod late;
 mod load;
 mod net;
 mod object;

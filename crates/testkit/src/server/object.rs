@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use bytes::Bytes;
+use s3s::crypto::{Checksum as _, Md5};
 
+use super::builder::{ETags, Options};
 use super::checksum::{Algorithm, ChecksumKind, ObjectChecksum};
+use super::receive::{hex, random_etag};
 
 /// The headers that are kept with an object and given back.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -47,6 +50,30 @@ pub struct StoredObject {
 }
 
 impl StoredObject {
+    /// What a `PutObject` of `data` without any header makes.
+    pub(super) fn of(data: Bytes, options: &Options) -> Self {
+        let algorithm = Algorithm::Crc64Nvme;
+        Self {
+            size: data.len() as u64,
+            etag: match options.etags {
+                ETags::Md5 => hex(&Md5::checksum(&data)),
+                ETags::Random => random_etag(),
+            },
+            checksum: Some(ObjectChecksum {
+                algorithm,
+                kind: ChecksumKind::FullObject,
+                value: algorithm.of(&data),
+            }),
+            attributes: Attributes {
+                content_type: "binary/octet-stream".to_owned(),
+                ..Attributes::default()
+            },
+            modified: SystemTime::now(),
+            part_sizes: Vec::new(),
+            data: (!options.discard).then(|| vec![data]),
+        }
+    }
+
     /// Its bytes in one piece.
     ///
     /// # Panics

@@ -10,7 +10,7 @@ use s3s::{S3Error, S3ErrorCode, S3Result, StdError, TrailingHeaders};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
-use super::body::with_a_bit_flipped;
+use super::body::flipped;
 use super::builder::{ETags, Options, Unasked};
 use super::checksum::{Algorithm, invalid_request, only};
 
@@ -21,8 +21,8 @@ pub(super) struct Announced {
     pub(super) content_md5: Option<String>,
     pub(super) claim: Claim,
     pub(super) trailers: Option<TrailingHeaders>,
-    /// A fault: damage the body.
-    pub(super) flip_bit: bool,
+    /// A fault: damage this byte of the body.
+    pub(super) flip_bit_at: Option<u64>,
 }
 
 /// The checksum that a client sends along, in a header or after the body.
@@ -133,7 +133,7 @@ struct Intake<'a> {
     kept: Option<Vec<u8>>,
     md5: Option<Md5>,
     digest: Option<super::checksum::Digest>,
-    flip_bit: bool,
+    bytes_until_flip: Option<u64>,
 }
 
 impl<'a> Intake<'a> {
@@ -152,15 +152,12 @@ impl<'a> Intake<'a> {
             kept: (!options.discard).then(|| Vec::with_capacity(capacity)),
             md5: (options.hashing && wants_md5).then(Md5::new),
             digest: computes(options, announced).then(|| algorithm.digest()),
-            flip_bit: announced.flip_bit,
+            bytes_until_flip: announced.flip_bit_at,
         }
     }
 
-    fn take(&mut self, mut frame: Bytes) -> S3Result<()> {
-        if self.flip_bit && !frame.is_empty() {
-            self.flip_bit = false;
-            frame = with_a_bit_flipped(&frame);
-        }
+    fn take(&mut self, frame: Bytes) -> S3Result<()> {
+        let frame = flipped(&mut self.bytes_until_flip, frame);
         self.size += frame.len() as u64;
         if self.size > self.options.max_part_size {
             return Err(too_large());
@@ -287,7 +284,7 @@ mod tests {
                     value: None,
                 },
                 trailers: None,
-                flip_bit: false,
+                flip_bit_at: None,
             };
             let body = StreamingBlob::from(s3s::Body::from(Bytes::from("hello")));
             let received = receive(&options, Some(body), announced, Algorithm::Crc64Nvme).await;

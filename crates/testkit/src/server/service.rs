@@ -3,13 +3,15 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 use s3s::Body;
 use s3s::service::{S3Service, S3ServiceBuilder};
 
-use super::access::{Access, Keys};
+use super::access::{Access, Auth};
 use super::api::Api;
 use super::body::Tap;
 use super::counters;
@@ -19,13 +21,13 @@ use super::record::{Connection, Entry};
 use super::shared::Shared;
 
 /// Set in the extensions of a request whose body is to be damaged after the
-/// aws-chunked framing was taken off.
+/// aws-chunked framing was taken off, in this byte.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct FlipBit;
+pub(super) struct FlipBit(pub(super) u64);
 
 pub(super) fn s3(shared: Arc<Shared>) -> S3Service {
     let mut builder = S3ServiceBuilder::new(Api::new(Arc::clone(&shared)));
-    builder.set_auth(Keys::new(Arc::clone(&shared)));
+    builder.set_auth(Auth::new(Arc::clone(&shared)));
     builder.set_access(Access::new(shared));
     builder.build()
 }
@@ -50,23 +52,18 @@ pub(super) async fn answer(
         entry: &entry,
     };
 
-    let Plan { delay, effect } = shared.faults.strike(&target);
-    if !delay.is_zero() {
-        tokio::time::sleep(delay).await;
-    }
+    let plan = shared.faults.strike(&target);
+    pause(plan.delay).await;
     let answered = match shared.load.admit(&target) {
-        Some(_receiving) => serve(&shared, &s3, &entry, &effect, request).await,
+        Some(_receiving) => serve(&shared, &s3, &entry, &plan, request).await,
         None => Some(slow_down(&shared, &entry, request).await),
     };
     let Some(mut response) = answered else {
         return Err(reset(&connection));
     };
-    let latency = shared.latency();
-    if !latency.is_zero() {
-        tokio::time::sleep(latency).await;
-    }
+    pause(shared.latency() + plan.late_reply).await;
     shared.holds.pass(&target).await;
-    if let Effect::ResetAfterBody = effect {
+    if let Effect::ResetAfterBody = plan.effect {
         return Err(reset(&connection));
     }
     response
@@ -81,7 +78,9 @@ async fn serve(
     shared: &Arc<Shared>,
     s3: &S3Service,
     entry: &Arc<Entry>,
-    effect: &Effect,
+    Plan {
+        effect, late_work, ..
+    }: &Plan,
     request: Request<Incoming>,
 ) -> Option<Response<Body>> {
     let expects_continue = request.headers().contains_key(header::EXPECT);
@@ -112,13 +111,17 @@ async fn serve(
             }
             return Some(error_response(*status, code));
         }
-        Effect::FlipBit if chunked => drop(head.extensions.insert(FlipBit)),
-        Effect::FlipBit => body.flip_bit(),
+        Effect::FlipBit(at) if chunked => drop(head.extensions.insert(FlipBit(*at))),
+        Effect::FlipBit(at) => body.flip_bit(*at),
         Effect::Echo(fault) => drop(head.extensions.insert(*fault)),
+        Effect::ETag(fault) => drop(head.extensions.insert(*fault)),
     }
-    let answer = s3
-        .call(Request::from_parts(head, Body::http_body(body)))
-        .await;
+    let request = Request::from_parts(head, Body::http_body(body));
+    let answer = if late_work.is_zero() {
+        s3.call(request).await
+    } else {
+        work_late(shared, s3, request, *late_work).await
+    };
     if let Effect::ResetAfterBytes(_) = effect {
         return None;
     }
@@ -127,6 +130,35 @@ async fn serve(
         answer
             .unwrap_or_else(|_| error_response(StatusCode::INTERNAL_SERVER_ERROR, "InternalError")),
     )
+}
+
+/// Reads a request and does its work after a while, in a task that outlives its connection.
+async fn work_late(
+    shared: &Arc<Shared>,
+    s3: &S3Service,
+    request: Request<Body>,
+    delay: Duration,
+) -> Result<Response<Body>, s3s::HttpError> {
+    let (head, body) = request.into_parts();
+    let Ok(body) = body.collect().await else {
+        return Ok(error_response(StatusCode::BAD_REQUEST, "IncompleteBody"));
+    };
+    let request = Request::from_parts(head, Body::from(body.to_bytes()));
+    let (late, s3) = (shared.late.begin(), s3.clone());
+    let work = tokio::spawn(async move {
+        pause(delay).await;
+        let answer = s3.call(request).await;
+        drop(late);
+        answer
+    });
+    work.await
+        .unwrap_or_else(|_| Ok(error_response(StatusCode::SERVICE_UNAVAILABLE, "SlowDown")))
+}
+
+async fn pause(duration: Duration) {
+    if !duration.is_zero() {
+        tokio::time::sleep(duration).await;
+    }
 }
 
 /// Refuses a request that is one too many, and closes the connection.

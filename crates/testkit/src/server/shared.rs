@@ -5,9 +5,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::access::Keys;
 use super::builder::Options;
 use super::fault::Faults;
 use super::hold::Holds;
+use super::late::Late;
 use super::load::Load;
 use super::record::{Journal, Stats};
 use super::store::Store;
@@ -23,6 +25,8 @@ pub(super) struct Shared {
     pub(super) faults: Faults,
     pub(super) holds: Holds,
     pub(super) load: Load,
+    pub(super) late: Late,
+    pub(super) keys: Keys,
     pub(super) tls: Option<Tls>,
     /// The throttle that all connections share.
     pub(super) pace: Pace,
@@ -40,6 +44,8 @@ impl Shared {
             faults: Faults::default(),
             holds: Holds::default(),
             load: Load::new(options.load.clone()),
+            late: Late::default(),
+            keys: Keys::new(&options.access_key, &options.secret_key),
             tls,
             pace: Pace::new(options.bandwidth),
             connection_bandwidth: AtomicU64::new(options.connection_bandwidth),

@@ -159,6 +159,16 @@ impl Store {
         Ok(())
     }
 
+    /// Makes an object visible in a bucket that is made if it is missing.
+    pub(super) fn insert(&self, bucket: &str, key: &str, object: StoredObject) {
+        let mut state = self.state();
+        let bucket = state
+            .buckets
+            .entry(bucket.to_owned())
+            .or_insert_with(Bucket::new);
+        bucket.objects.insert(key.to_owned(), Arc::new(object));
+    }
+
     pub(super) fn get(&self, bucket: &str, key: &str) -> S3Result<Arc<StoredObject>> {
         let mut state = self.state();
         state

@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use aws_sdk_s3::config::Credentials;
 use testkit::server::Fault;
 
-use crate::support::{KIB, Multipart, crc64, no_answer, pattern, refusal, start};
+use crate::support::{KIB, Multipart, config, crc64, no_answer, pattern, refusal, start};
 
 #[tokio::test]
 async fn an_answer_of_choice_for_one_part_some_times() {
@@ -229,4 +230,61 @@ async fn an_answer_nobody_waits_for_is_not_held() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     assert_eq!(server.stats().requests_in_flight, 0);
+}
+
+#[tokio::test]
+async fn work_is_done_late_though_the_client_is_gone() {
+    let (server, client) = start().await;
+    let upload = Multipart::create(&client).await;
+    let part = upload.sent(1, b"late").await;
+    let delay = Duration::from_millis(300);
+    server.inject(Fault::on("CompleteMultipartUpload").late_work(delay));
+    let complete = upload.complete(vec![part]).send();
+    let in_vain = tokio::time::timeout(Duration::from_millis(100), complete).await;
+    assert!(in_vain.is_err(), "an answer came at once");
+    assert!(server.object("k").is_none());
+    server.settled().await;
+    assert_eq!(server.object("k").unwrap().bytes(), "late");
+    assert!(server.uploads().is_empty());
+}
+
+#[tokio::test]
+async fn a_reply_is_late_and_the_work_is_not() {
+    let (server, client) = start().await;
+    server.inject(Fault::on("PutObject").late_reply(Duration::from_secs(60)));
+    let put = client.put_object().bucket("test").key("k").send();
+    let in_vain = tokio::time::timeout(Duration::from_millis(200), put).await;
+    assert!(in_vain.is_err(), "an answer came at once");
+    assert!(server.object("k").is_some());
+}
+
+#[tokio::test]
+async fn replies_say_no_etag_or_another() {
+    let (server, client) = start().await;
+    let put = || client.put_object().bucket("test").key("k").send();
+    server.inject(Fault::on("PutObject").omit_etag());
+    assert_eq!(put().await.unwrap().e_tag(), None);
+    server.inject(Fault::on("PutObject").other_etag());
+    let said = put().await.unwrap().e_tag.unwrap();
+    let kept = server.object("k").unwrap().etag;
+    assert_ne!(said.trim_matches('"'), kept);
+    assert_eq!(
+        put().await.unwrap().e_tag().unwrap().trim_matches('"'),
+        kept
+    );
+}
+
+#[tokio::test]
+async fn credentials_expire_when_others_are_in_force() {
+    let (server, client) = start().await;
+    server.insert("k", "there from the start");
+    let get = || client.get_object().bucket("test").key("k").send();
+    assert_eq!(get().await.unwrap().content_length(), Some(20));
+    server.renew_credentials("another", "secret");
+    assert_eq!(refusal(get().await), (400, "ExpiredToken".into()));
+    let config = config(&server);
+    let another = Credentials::new("another", "secret", None, None, "test");
+    let client = aws_sdk_s3::Client::from_conf(config.credentials_provider(another).build());
+    let head = client.head_object().bucket("test").key("k").send();
+    head.await.unwrap();
 }

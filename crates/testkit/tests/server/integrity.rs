@@ -214,6 +214,21 @@ fn with_default_checksums(server: &testkit::server::TestServer) -> Client {
     Client::from_conf(config.build())
 }
 
+#[tokio::test]
+async fn a_bit_flips_where_it_should() {
+    let (server, client) = start().await;
+    let sent = pattern(300 * KIB);
+    for at in [0, 1, 200_000, sent.len() - 1] {
+        let fault = server.inject(Fault::on("PutObject").flip_bit_at(at as u64));
+        let put = client.put_object().bucket("test").key("k");
+        put.body(streamed(&sent)).send().await.unwrap();
+        assert_eq!(fault.count(), 1);
+        let stored = server.object("k").unwrap().bytes();
+        let differ = |i: &usize| stored[*i] != sent[*i];
+        assert_eq!((0..sent.len()).filter(differ).collect::<Vec<_>>(), [at]);
+    }
+}
+
 /// A body that the SDK cannot hash in advance, so it is sent unsigned.
 fn streamed(bytes: &[u8]) -> ByteStream {
     let body = http_body_util::Full::new(bytes::Bytes::copy_from_slice(bytes));

@@ -9,7 +9,8 @@ use s3s::dto::*;
 use s3s::{S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result};
 
 use super::Attributes;
-use super::fault::EchoFault;
+use super::fault::{ETagFault, EchoFault};
+use super::receive::random_etag;
 use super::shared::Shared;
 
 pub(super) mod assemble;
@@ -222,6 +223,15 @@ fn echoed<T>(req: &S3Request<T>, value: &str) -> Option<String> {
 fn damaged(value: &str) -> String {
     let other = if value.starts_with('A') { "B" } else { "A" };
     format!("{other}{}", value.get(1..).unwrap_or_default())
+}
+
+/// The ETag that a reply says: the true one, unless a fault says otherwise.
+fn said<T>(req: &S3Request<T>, etag: &str) -> Option<ETag> {
+    match req.extensions.get::<ETagFault>() {
+        None => Some(quoted(etag)),
+        Some(ETagFault::Omit) => None,
+        Some(ETagFault::Other) => Some(quoted(&random_etag())),
+    }
 }
 
 fn quoted(etag: &str) -> ETag {

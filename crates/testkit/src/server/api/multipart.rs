@@ -6,7 +6,7 @@ use s3s::dto::*;
 use s3s::{S3ErrorCode, S3Request, S3Result};
 
 use super::assemble::Completion;
-use super::{echoed, invalid_argument, quoted};
+use super::{echoed, invalid_argument, said};
 use crate::server::checksum::{claimed, invalid_request, set_checksum};
 use crate::server::object::{Part, Upload};
 use crate::server::receive::{Announced, Claim, receive};
@@ -72,13 +72,13 @@ pub(super) async fn upload_part(
         content_md5: req.input.content_md5.take(),
         claim,
         trailers: req.trailing_headers.take(),
-        flip_bit: req.extensions.get::<FlipBit>().is_some(),
+        flip_bit_at: req.extensions.get().map(|FlipBit(at)| *at),
     };
     let body = req.input.body.take();
     let received = receive(&shared.options, body, announced, algorithm).await?;
 
     let mut output = UploadPartOutput {
-        e_tag: Some(quoted(&received.etag)),
+        e_tag: said(&req, &received.etag),
         ..UploadPartOutput::default()
     };
     if let Some(value) = received
@@ -153,7 +153,7 @@ pub(super) fn complete(
         .store
         .complete(upload, &completion, &condition, &shared.options)?;
     let mut output = CompleteMultipartUploadOutput {
-        e_tag: Some(quoted(&object.etag)),
+        e_tag: said(&req, &object.etag),
         location: Some(format!("/{}/{}", req.input.bucket, req.input.key)),
         bucket: Some(req.input.bucket.clone()),
         key: Some(req.input.key.clone()),

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use s3s::dto::*;
 use s3s::{S3Request, S3Result};
 
-use super::{echoed, quoted};
+use super::{echoed, said};
 use crate::server::checksum::set_checksum;
 use crate::server::receive::{Announced, Claim, receive};
 use crate::server::service::FlipBit;
@@ -26,14 +26,14 @@ pub(super) async fn put(
         content_md5: req.input.content_md5.take(),
         claim: Claim::of(&req.headers)?,
         trailers: req.trailing_headers.take(),
-        flip_bit: req.extensions.get::<FlipBit>().is_some(),
+        flip_bit_at: req.extensions.get().map(|FlipBit(at)| *at),
     };
     let algorithm = announced.claim.algorithm.unwrap_or(Algorithm::Crc64Nvme);
     let body = req.input.body.take();
     let received = receive(&shared.options, body, announced, algorithm).await?;
 
     let mut output = PutObjectOutput {
-        e_tag: Some(quoted(&received.etag)),
+        e_tag: said(&req, &received.etag),
         ..PutObjectOutput::default()
     };
     let checksum = received.checksum.map(|value| ObjectChecksum {
