@@ -38,6 +38,7 @@ async fn main() -> writer_core::Result<ExitCode> {
     let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
     let profile = Profile::default()
         .with_create_only(!has("--conditions-ignored"))
+        .with_if_match(!has("--conditions-ignored"))
         .with_concurrent_uploads(!has("--one-upload-wins"));
     let store = S3ObjectStore::connect(S3Config::default().with_memory(MEMORY)).await?;
     let look = Arc::new(look.connected().await);
