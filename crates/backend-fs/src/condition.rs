@@ -11,6 +11,7 @@ use rustix::fs::{FlockOperation, OFlags};
 use rustix::io::Errno;
 use writer_core::{Condition, Error, ErrorKind, IfExists, Result, WriterOptions};
 
+use crate::error;
 use crate::target::Replaced;
 
 /// How long a write with a tag waits for its directory's lock, which others hold for two or three
@@ -77,7 +78,7 @@ impl Expected {
     /// # Errors
     ///
     /// Only with a tag: `Unavailable` if another program holds the lock, `Unsupported` if there
-    /// are no locks.
+    /// are no locks, and what keeps the directory from being opened.
     pub(crate) fn lock(&self, directory: &Path) -> Result<Option<File>> {
         self.lock_within(directory, PATIENCE)
     }
@@ -102,12 +103,19 @@ impl Expected {
                     .with_retryable(true)
                     .with_source(error))
             }
-            Err(error) => {
+            Err(source) => {
                 let what = format!(
                     "{} can't be locked, so nothing can be replaced by its ETag there",
                     directory.display()
                 );
-                Err(Error::new(ErrorKind::Unsupported, what).with_source(error))
+                Err(match Errno::from_io_error(&source) {
+                    // flock(2), and EBADF of NFS, where an exclusive lock takes a descriptor that
+                    // may write, as none of a directory does.
+                    Some(
+                        Errno::BADF | Errno::NOLCK | Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP,
+                    ) => Error::new(ErrorKind::Unsupported, what).with_source(source),
+                    _ => error::io(what, source),
+                })
             }
         }
     }
