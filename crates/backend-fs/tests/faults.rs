@@ -7,12 +7,14 @@ mod common;
 
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{FileExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use backend_fs::FileSystemObjectStore;
 use common::{child_mode, child_of, create_only, names, pattern, read_all, strace};
-use writer_core::{ByteRange, ObjectMetadata, ObjectStore, Result, Segment, WriterOptions};
+use writer_core::{
+    ByteRange, Error, ErrorKind, ObjectMetadata, ObjectStore, Result, Segment, WriterOptions,
+};
 
 /// Three parts.
 const LEN: usize = 600_000;
@@ -70,7 +72,7 @@ fn had_old(mode: &str) -> bool {
     !matches!(mode, "new" | "create" | "fresh")
 }
 
-fn object(directory: &Path, mode: &str) -> std::path::PathBuf {
+fn object(directory: &Path, mode: &str) -> PathBuf {
     directory.join(match mode {
         "new" | "create" => "made/deep/object",
         "fresh" => "fresh",
@@ -143,9 +145,16 @@ fn look(directory: &Path, fault: &Fault, case: &str) {
     assert_eq!(staging, expected, "{case}: {left:?}");
 }
 
-#[tokio::test]
-async fn child_meets_a_fault() {
+#[test]
+fn child_meets_a_fault() {
     let Some(directory) = child_of() else { return };
+    // One thread works on the disk, so that its calls can be counted.
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.max_blocking_threads(1).enable_all().build();
+    runtime.unwrap().block_on(meet_it(directory));
+}
+
+async fn meet_it(directory: PathBuf) {
     let mode = child_mode();
     let store = FileSystemObjectStore::with_memory(4 << 20).unwrap();
     let path = object(&directory, &mode);
@@ -195,9 +204,8 @@ async fn write(store: &FileSystemObjectStore, path: &Path, mode: &str) -> Result
     }
     if mode == "cancel" {
         writer.cancel().await?;
-        return Err(
-            writer_core::Error::new(writer_core::ErrorKind::Closed, "cancelled").with_uri("x"),
-        );
+        let uri = path.display().to_string();
+        return Err(Error::new(ErrorKind::Closed, "cancelled").with_uri(uri));
     }
     writer.finish().await
 }
