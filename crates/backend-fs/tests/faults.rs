@@ -19,6 +19,9 @@ use writer_core::{
 /// Three parts.
 const LEN: usize = 600_000;
 
+/// Renames that would fail if the name is taken are not known, where a write is `linked`.
+const NO_EXCLUSIVE_RENAME: &str = "inject=renameat2:error=EINVAL";
+
 /// What is there after a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Found {
@@ -69,13 +72,13 @@ fn new(mode: &str) -> Vec<u8> {
 }
 
 fn had_old(mode: &str) -> bool {
-    !matches!(mode, "new" | "create" | "fresh")
+    !matches!(mode, "new" | "create" | "fresh" | "linked")
 }
 
 fn object(directory: &Path, mode: &str) -> PathBuf {
     directory.join(match mode {
         "new" | "create" => "made/deep/object",
-        "fresh" => "fresh",
+        "fresh" | "linked" => "fresh",
         _ => "object",
     })
 }
@@ -109,9 +112,14 @@ fn meet(faults: &[Fault]) {
         if *call == "openat" {
             arguments.extend(["-P", base]);
         }
-        let log = strace::traced("child_meets_a_fault", mode, &directory, call, &arguments);
+        if *mode == "linked" {
+            arguments.extend(["-P", path.to_str().unwrap(), "-e", NO_EXCLUSIVE_RENAME]);
+        }
+        let calls = format!("{call},renameat2");
+        let log = strace::traced("child_meets_a_fault", mode, &directory, &calls, &arguments);
         let log = log.unwrap();
         let fired = log.matches("(INJECTED)").count();
+        assert!(*mode != "linked" || fired == 2, "{log}");
         let outcome = fs::read_to_string(directory.with_extension("outcome")).unwrap();
         let case = format!("{mode}: {call} number {}: {}", fault.when, fault.error);
         assert!(fired > 0, "{case}: did not happen\n{log}");
@@ -184,7 +192,7 @@ async fn meet_it(directory: PathBuf) {
 
 async fn write(store: &FileSystemObjectStore, path: &Path, mode: &str) -> Result<ObjectMetadata> {
     let options = match mode {
-        "create" | "fresh" => create_only(),
+        "create" | "fresh" | "linked" => create_only(),
         "sized" => WriterOptions::default().with_expected_size(LEN as u64),
         "match" => {
             let tag = store.stat_at(path).await?.e_tag.unwrap();
@@ -317,6 +325,8 @@ fn directories_that_can_not_be_opened() {
         fault(("fresh", "openat", "2", "ENOSPC"), "StorageFull", Old),
         // A file system without files that have no name: it gets one, and is renamed.
         fault(("fresh", "openat", "2", "EOPNOTSUPP"), "stored", New),
+        // One that can't do that either: it gets a second name.
+        fault(("linked", "openat", "2", "EOPNOTSUPP"), "stored", New),
     ]);
 }
 

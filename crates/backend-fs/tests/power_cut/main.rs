@@ -60,14 +60,14 @@ fn old(path: &str) -> Vec<u8> {
 struct Object {
     path: String,
     old: Option<Vec<u8>>,
-    new: Vec<u8>,
+    new: Option<Vec<u8>>,
 }
 
 impl Object {
     /// Judges what was `found` where the new object must be if its writer `knows` of it.
     fn judge(&self, found: Option<&[u8]>, knows: bool) -> Result<(), String> {
         let path = &self.path;
-        if found == Some(&*self.new) {
+        if found == self.new.as_deref() {
             return Ok(());
         }
         if found != self.old.as_deref() {
@@ -97,7 +97,8 @@ impl Scene {
         let base = directory.to_str().unwrap().to_owned();
         let objects = objects.iter().map(|name| {
             let path = format!("{base}/{name}");
-            let (old, new) = (had_old.then(|| old(&path)), new(&path));
+            let old = had_old.then(|| old(&path));
+            let new = (mode != "delete").then(|| new(&path));
             Object { path, old, new }
         });
         let objects: Vec<Object> = objects.collect();
@@ -134,7 +135,8 @@ impl Scene {
         }
         let mut objects = self.objects.iter();
         let object = objects.find(|object| record.becomes(file, &object.path));
-        record.bytes(image, file, &object.unwrap().new)
+        let whole = object.and_then(|object| object.new.as_ref());
+        record.bytes(image, file, whole.unwrap())
     }
 
     fn read(&self, record: &Record, image: &Image, path: &str) -> Option<Vec<u8>> {
@@ -218,8 +220,7 @@ async fn survives(mode: &str, objects: &[&str], had_old: bool, inject: &[&str]) 
     let reads = images
         .iter()
         .map(|image| scene.read(&scene.record, image, &first.path));
-    let (after, before): (Vec<_>, Vec<_>) =
-        reads.partition(|found| found.as_ref() == Some(&first.new));
+    let (after, before): (Vec<_>, Vec<_>) = reads.partition(|found| *found == first.new);
     let debris = images
         .iter()
         .filter(|image| image.names.keys().any(|path| path.contains("staging")))
@@ -232,11 +233,12 @@ async fn survives(mode: &str, objects: &[&str], had_old: bool, inject: &[&str]) 
         after.len(),
     );
     assert!(!before.is_empty() && !after.is_empty());
-    assert_eq!(debris > 0, mode != "create", "{debris}");
+    let leaves_none = ["create", "delete"].contains(&mode);
+    assert_eq!(debris == 0, leaves_none, "{debris}");
 
     // Nothing was synced that need not be: each file, and each directory.
     let synced = scene.record.synced();
-    assert!(synced.len() > objects.len(), "{synced:?}");
+    assert!(!synced.is_empty());
     for sync in &synced {
         let less = scene.record.without(sync);
         assert!(scene.cut(&less).is_err(), "{mode}: needless: {sync:?}");
@@ -264,6 +266,11 @@ async fn a_new_object_survives_with_its_directories() {
 #[tokio::test]
 async fn a_create_survives_and_leaves_nothing() {
     survives("create", &["made/object"], false, &[]).await;
+}
+
+#[tokio::test]
+async fn a_removal_survives() {
+    survives("delete", &["object"], true, &[]).await;
 }
 
 #[tokio::test]
@@ -303,6 +310,11 @@ async fn child_writes() {
 }
 
 async fn write(store: FileSystemObjectStore, path: PathBuf, mode: String, ready: Arc<Barrier>) {
+    let name = path.to_str().unwrap();
+    if mode == "delete" {
+        store.delete_at(&path).await.unwrap();
+        return mark(name);
+    }
     let options = match mode.as_str() {
         "create" => create_only(),
         "match" => {
@@ -311,7 +323,6 @@ async fn write(store: FileSystemObjectStore, path: PathBuf, mode: String, ready:
         }
         _ => WriterOptions::default(),
     };
-    let name = path.to_str().unwrap();
     let mut writer = store.create_writer_at(&path, Some(options)).await.unwrap();
     if mode == "copy" {
         let source = File::open(path.with_file_name("source")).unwrap();
@@ -322,6 +333,11 @@ async fn write(store: FileSystemObjectStore, path: PathBuf, mode: String, ready:
     }
     ready.wait().await;
     writer.finish().await.unwrap();
-    let told = fs::remove_dir(record::mark(name));
+    mark(name);
+}
+
+/// Marks in the log that the object at `path` is known to be stored, or removed.
+fn mark(path: &str) {
+    let told = fs::remove_dir(record::mark(path));
     assert!(told.is_err(), "only a mark");
 }
