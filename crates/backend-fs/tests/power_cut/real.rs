@@ -2,8 +2,8 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use backend_fs::FileSystemObjectStore;
@@ -11,12 +11,18 @@ use writer_core::ObjectStore;
 
 use crate::common::{Mount, names, pattern};
 
-const ROUNDS: u64 = 15;
+/// How often the power is cut, unless `FS_POWER_CUTS` says it.
+const POWER_CUTS: u64 = 15;
+
+/// How many objects are written side by side.
+const OBJECTS: usize = 3;
+
+static BYTES: LazyLock<Vec<u8>> = LazyLock::new(|| pattern(600_000));
 
 /// Objects with a number, each longer or shorter than the one before.
 fn version(number: usize) -> Vec<u8> {
     let mut bytes = format!("{number}\n").into_bytes();
-    bytes.extend(pattern(200_000 + number * 7_919 % 400_000));
+    bytes.extend(&BYTES[..200_000 + number * 7_919 % 400_000]);
     bytes
 }
 
@@ -39,64 +45,81 @@ struct Told {
     at_all: usize,
 }
 
-/// Replaces an object again and again, until the power fails after a while. `None` if the power
-/// can't be cut here.
-async fn write_until_the_power_fails(mount: &Mount, after: Duration) -> Option<Told> {
-    let store = FileSystemObjectStore::with_memory(4 << 20).unwrap();
-    let path = mount.path().join("object");
-    store.put_at(&path, version(0).into()).await.unwrap();
-    let told = Arc::new(AtomicUsize::new(0));
-    let tell = Arc::clone(&told);
-    let writing = tokio::spawn(async move {
-        for number in 1.. {
-            if store.put_at(&path, version(number).into()).await.is_err() {
-                break;
+/// Replaces several objects again and again, side by side, until the power fails after a while;
+/// what was told of each. `None` if the power can't be cut here.
+async fn write_until_the_power_fails(mount: &Mount, after: Duration) -> Option<Vec<Told>> {
+    let store = FileSystemObjectStore::with_memory(8 << 20).unwrap();
+    let mut writers = Vec::new();
+    for object in 0..OBJECTS {
+        let path = mount.path().join(format!("object-{object}"));
+        store.put_at(&path, version(0).into()).await.unwrap();
+        let told = Arc::new(AtomicUsize::new(0));
+        let (store, tell) = (store.clone(), Arc::clone(&told));
+        let writing = tokio::spawn(async move {
+            for number in 1.. {
+                if store.put_at(&path, version(number).into()).await.is_err() {
+                    break;
+                }
+                tell.store(number, Ordering::SeqCst);
             }
-            tell.store(number, Ordering::SeqCst);
-        }
-        let _what_it_could_not_remove = store.close().await;
-    });
-    tokio::time::sleep(after).await;
-    let before = told.load(Ordering::SeqCst);
-    if !mount.cut_power() {
-        writing.abort();
-        return None;
+        });
+        writers.push((writing, told));
     }
-    writing.await.unwrap();
-    let at_all = told.load(Ordering::SeqCst);
-    Some(Told { before, at_all })
+    tokio::time::sleep(after).await;
+    let told = writers.iter().map(|(_, told)| told.load(Ordering::SeqCst));
+    let before: Vec<usize> = told.collect();
+    let is_cut = mount.cut_power();
+    let mut told = Vec::new();
+    for ((writing, at_all), before) in writers.into_iter().zip(before) {
+        if !is_cut {
+            writing.abort();
+            continue;
+        }
+        writing.await.unwrap();
+        let at_all = at_all.load(Ordering::SeqCst);
+        told.push(Told { before, at_all });
+    }
+    let _what_it_could_not_remove = store.close().await;
+    is_cut.then_some(told)
 }
 
 async fn survives(mkfs: &[&str], len: u64) {
+    let cuts = std::env::var("FS_POWER_CUTS").ok();
+    let cuts: u64 = cuts.map_or(POWER_CUTS, |text| text.parse().unwrap());
     let place = tempfile::tempdir().unwrap();
     let image = place.path().join("image");
-    let (mut told_last, mut later, mut debris) = (0, 0, 0);
-    for round in 0..ROUNDS {
+    let (mut objects, mut last, mut later, mut debris) = (0, 0, 0, 0);
+    for cut in 0..cuts {
         let Some(mount) = Mount::of_image(mkfs, &image, len) else {
+            assert_eq!(cut, 0, "it was mounted before");
             return;
         };
-        let after = Duration::from_micros(5_000 + round * 3_300);
+        let after = Duration::from_micros(5_000 + cut * 3_301 % 50_000);
         let Some(told) = write_until_the_power_fails(&mount, after).await else {
+            assert_eq!(cut, 0, "it was cut before");
             return;
         };
         drop(mount);
         let mount = Mount::again(&image).unwrap();
         let directory = mount.path();
-        let found = version_of(&fs::read(directory.join("object")).unwrap());
-        let possible = told.before..=told.at_all + 1;
-        assert!(possible.contains(&found), "{found}, not in {possible:?}");
-        let before = staging(directory);
+        for (object, told) in told.iter().enumerate() {
+            let path = directory.join(format!("object-{object}"));
+            let found = version_of(&fs::read(path).unwrap());
+            let possible = told.before..=told.at_all + 1;
+            assert!(possible.contains(&found), "{found}, not in {possible:?}");
+            objects += told.before;
+            last += usize::from(found == told.before);
+            later += usize::from(found > told.before);
+        }
+        debris += staging(directory);
         let store = FileSystemObjectStore::with_memory(1 << 20).unwrap();
         let next = store.put_at(&directory.join("next"), "x".into()).await;
         next.unwrap();
         assert_eq!(staging(directory), 0);
-        told_last += usize::from(found == told.before);
-        later += usize::from(found > told.before);
-        debris += usize::from(before > 0);
     }
     println!(
-        "{}: {ROUNDS} power cuts: {told_last} times the object that was told last, {later} \
-         times a later one, {debris} times a staging file that was swept",
+        "{}: {cuts} power cuts after {objects} objects: {last} times the one that was told last, \
+         {later} times a later one; {debris} staging files were swept",
         mkfs[0]
     );
 }
