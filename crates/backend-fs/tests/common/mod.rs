@@ -194,7 +194,15 @@ impl Mount {
 
 impl Drop for Mount {
     fn drop(&mut self) {
-        run(Command::new("umount").arg("-l").arg(self.0.path()));
+        // A thread may be about to close the last file.
+        for _ in 0..100 {
+            let output = Command::new("umount").arg(self.path()).output();
+            if output.is_ok_and(|output| output.status.success()) {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        run(Command::new("umount").arg("-l").arg(self.path()));
     }
 }
 

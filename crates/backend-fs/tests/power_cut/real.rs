@@ -87,9 +87,9 @@ async fn survives(mkfs: &[&str], len: u64) {
     let cuts = std::env::var("FS_POWER_CUTS").ok();
     let cuts: u64 = cuts.map_or(POWER_CUTS, |text| text.parse().unwrap());
     let place = tempfile::tempdir().unwrap();
-    let image = place.path().join("image");
     let (mut objects, mut last, mut later, mut debris) = (0, 0, 0, 0);
     for cut in 0..cuts {
+        let image = place.path().join(format!("image-{cut}"));
         let Some(mount) = Mount::of_image(mkfs, &image, len) else {
             assert_eq!(cut, 0, "it was mounted before");
             return;
@@ -116,6 +116,9 @@ async fn survives(mkfs: &[&str], len: u64) {
         let next = store.put_at(&directory.join("next"), "x".into()).await;
         next.unwrap();
         assert_eq!(staging(directory), 0);
+        drop(store);
+        drop(mount);
+        fs::remove_file(image).unwrap();
     }
     println!(
         "{}: {cuts} power cuts after {objects} objects: {last} times the one that was told last, \
