@@ -47,9 +47,9 @@ use writer_tokio::CleanUps;
 ///   directory; `finish` syncs it, renames it over the target and syncs the directory. Writers
 ///   of one directory that finish together share its sync, which begins after all of their
 ///   renames. Directories that are missing are made, each synced into its parent.
-/// - **Create-only** ([`IfExists::Fail`]) is enforced by the kernel: the file has no name until
-///   it is linked into its place, which fails if there is one. (Where the file system can't make
-///   such files, it is renamed with `RENAME_NOREPLACE`, or linked.)
+/// - **Create-only** ([`IfExists::Fail`](writer_core::IfExists::Fail)) is enforced by the kernel:
+///   the file has no name until it is linked into its place, which fails if there is one. (Where
+///   the file system can't make such files, it is renamed with `RENAME_NOREPLACE`, or linked.)
 /// - **Replacing what is unchanged** (`if_match`) is atomic among the writers of this crate, of
 ///   all processes of the machine: the tag is compared, and the file renamed, under a lock
 ///   (`flock`) of the directory. Other programs may come in between, so the receipt says

