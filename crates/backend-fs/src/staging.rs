@@ -154,10 +154,10 @@ impl Staging {
                 failed("can't set the mode of the staging file", source.into())
             })?;
         }
-        if let Some(time) = time_after(&own, replaced.modified) {
-            self.file
-                .set_modified(time)
-                .map_err(|source| failed("can't set the time of the staging file", source))?;
+        if let Some(time) = time_after(&own, replaced.modified)
+            && let Err(error) = self.file.set_modified(time)
+        {
+            tracing::debug!(%error, "can't set the time of the staging file");
         }
         Ok(())
     }

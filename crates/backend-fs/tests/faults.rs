@@ -9,6 +9,7 @@ use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use backend_fs::FileSystemObjectStore;
 use common::{child_mode, child_of, create_only, names, pattern, read_all, strace};
@@ -210,6 +211,15 @@ async fn write(store: &FileSystemObjectStore, path: &Path, mode: &str) -> Result
             writer.write_chunk(chunk).await?;
         }
     }
+    if mode == "ahead" {
+        // By the thread that works on the disk, whose calls are counted.
+        let object = path.to_owned();
+        let set = tokio::task::spawn_blocking(move || {
+            let file = File::options().write(true).open(object)?;
+            file.set_modified(SystemTime::now() + Duration::from_millis(900))
+        });
+        set.await.unwrap().unwrap();
+    }
     if mode == "cancel" {
         writer.cancel().await?;
         let uri = path.display().to_string();
@@ -295,6 +305,8 @@ fn names_that_can_not_be_made() {
         fault(("new", "mkdir", "3", "ENOSPC"), "StorageFull", Old),
         fault(("create", "mkdir", "3", "EDQUOT"), "StorageFull", Old),
         fault(("protected", "fchmod", "1", "EIO"), "Other", Old),
+        // The time of what is replaced, and then the later one.
+        fault(("ahead", "utimensat", "2", "EPERM"), "stored", New),
     ]);
 }
 
