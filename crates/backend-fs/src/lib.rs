@@ -36,6 +36,7 @@
 
 #![forbid(unsafe_code)]
 
+mod condition;
 mod config;
 mod copy;
 mod directory;

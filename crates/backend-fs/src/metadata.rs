@@ -24,16 +24,17 @@ const XATTR_MAX: usize = 64 << 10;
 
 /// What the file's own metadata say of the object at `uri`.
 pub(crate) fn describe(uri: impl Into<String>, metadata: &Metadata) -> ObjectMetadata {
-    let nanoseconds =
-        i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec());
     let mut object = ObjectMetadata::new(uri, metadata.size());
-    object.e_tag = Some(format!(
-        "{:x}-{:x}-{nanoseconds:x}",
-        metadata.ino(),
-        metadata.size()
-    ));
+    object.e_tag = Some(e_tag(metadata));
     object.last_modified = metadata.modified().ok();
     object
+}
+
+/// The tag of the object that is this file.
+pub(crate) fn e_tag(metadata: &Metadata) -> String {
+    let nanoseconds =
+        i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec());
+    format!("{:x}-{:x}-{nanoseconds:x}", metadata.ino(), metadata.size())
 }
 
 /// What is kept in extended attributes.

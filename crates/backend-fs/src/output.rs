@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicBool;
 use crc_fast::{CrcAlgorithm, Digest};
 use rustix::fs::FallocateFlags;
 use rustix::io::Errno;
-use writer_core::{Condition, Crc64Nvme, Error, ErrorKind, ObjectMetadata, Result, Segment};
+use writer_core::{Crc64Nvme, Error, ErrorKind, ObjectMetadata, Result, Segment, WriterOptions};
 use writer_tokio::{LeavingPart, MemoryBudget};
 
 use crate::copy::{Copier, Copy, Snapshot};
@@ -25,7 +25,7 @@ const IOV_MAX: usize = 1_024;
 pub(crate) struct Output {
     staging: Staging,
     attributes: Attributes,
-    create_only: bool,
+    options: WriterOptions,
     copier: Copier,
     digest: Option<Digest>,
     written: u64,
@@ -37,13 +37,13 @@ impl Output {
         staging: Staging,
         attributes: Attributes,
         budget: MemoryBudget,
-        create_only: bool,
-        checksum: bool,
+        options: WriterOptions,
     ) -> Self {
+        let checksum = options.enable_checksums;
         Self {
             staging,
             attributes,
-            create_only,
+            options,
             copier: Copier::new(budget),
             digest: checksum.then(|| Digest::new(CrcAlgorithm::Crc64Nvme)),
             written: 0,
@@ -158,12 +158,17 @@ impl Output {
     ///
     /// # Errors
     ///
-    /// Those of [`Staging::publish`].
+    /// Those of [`Staging::publish`]; `ChecksumMismatch` if another checksum was expected.
     pub(crate) fn put_in_place(
         self,
         uri: &str,
         directories: &Directories,
     ) -> Result<ObjectMetadata> {
+        let checksum = self
+            .digest
+            .as_ref()
+            .map(|digest| Crc64Nvme(digest.finalize()));
+        self.options.check_whole(checksum)?;
         // A hole at the end was skipped and not written.
         let end = self
             .file()
@@ -178,8 +183,8 @@ impl Output {
         let metadata = self.staging.publish(directories)?;
         let mut receipt = describe(uri, &metadata);
         self.attributes.tell(&mut receipt);
-        receipt.checksum = self.digest.map(|digest| Crc64Nvme(digest.finalize()));
-        receipt.condition = self.create_only.then_some(Condition::Enforced);
+        receipt.checksum = checksum;
+        receipt.condition = self.staging.condition();
         Ok(receipt)
     }
 }

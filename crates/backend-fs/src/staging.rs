@@ -8,11 +8,13 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use rustix::fs::{AtFlags, CWD, FlockOperation, Gid, Mode, OFlags, RenameFlags, Uid};
 use rustix::io::Errno;
-use writer_core::{Error, ErrorKind, Result};
+use writer_core::{Condition, Error, Result};
 
+use crate::condition::{Expected, already_exists};
 use crate::directory::Directories;
 use crate::error;
 use crate::target::Target;
@@ -26,6 +28,9 @@ const DIGITS: usize = 16;
 /// Bytes that a name may have; see `NAME_MAX` in `limits.h`.
 const NAME_MAX: usize = 255;
 
+/// How far the time of a replaced file may be ahead of the clock's to be kept ahead of.
+const MAX_AHEAD: Duration = Duration::from_secs(1);
+
 /// How often making a file is tried while others sweep, make and remove in the same place.
 const ATTEMPTS: usize = 16;
 
@@ -34,7 +39,7 @@ const ATTEMPTS: usize = 16;
 pub(crate) struct Staging {
     pub(crate) file: File,
     target: Target,
-    create_only: bool,
+    expected: Expected,
     trace: Arc<Trace>,
 }
 
@@ -58,26 +63,25 @@ impl Staging {
     ///
     /// # Errors
     ///
-    /// If it can't be made; nothing is left then.
+    /// If it can't be made, or something else than `expected` is there; nothing is left then.
     pub(crate) fn create(
         directories: &Directories,
         target: Target,
-        create_only: bool,
+        expected: Expected,
     ) -> Result<Self> {
-        let mode = match target.look()? {
-            Some(_) if create_only => return Err(already_exists()),
-            // Its owner must be able to write attributes to it. The rest of the mode comes last.
-            Some(replaced) => replaced.mode | 0o200,
-            None => 0o666,
-        };
+        let found = target.look()?;
+        expected.check(found.as_ref())?;
+        // Its owner must be able to write attributes to it. The rest of the mode comes last.
+        let mode = found.map_or(0o666, |replaced| replaced.mode | 0o200);
         directories.sweep_once(&target.directory);
         let trace = Arc::new(Trace::default());
-        let made = make_file(directories, &target, create_only, mode, &trace);
+        let unnamed = expected == Expected::Nothing;
+        let made = make_file(directories, &target, unnamed, mode, &trace);
         let file = made.inspect_err(|_| trace.remove_quietly())?;
         Ok(Self {
             file,
             target,
-            create_only,
+            expected,
             trace,
         })
     }
@@ -92,7 +96,8 @@ impl Staging {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::AlreadyExists`] if only a new object may be made and there is one.
+    /// `AlreadyExists` if only a new object may be made and there is one,
+    /// `PreconditionFailed` if only another may be replaced.
     pub(crate) fn publish(&self, directories: &Directories) -> Result<fs::Metadata> {
         self.take_after_replaced()?;
         self.file
@@ -112,14 +117,19 @@ impl Staging {
         &self.target.directory
     }
 
-    /// A file that replaces another has its mode, and its owner where that is permitted.
+    /// How the condition on what is replaced is kept, if there is one.
+    pub(crate) fn condition(&self) -> Option<Condition> {
+        self.expected.kept()
+    }
+
+    /// A file that replaces another has its mode, its owner where that is permitted, and a later
+    /// time.
     fn take_after_replaced(&self) -> Result<()> {
-        let Some(replaced) = self.target.look()? else {
+        let found = self.target.look()?;
+        self.expected.check(found.as_ref())?;
+        let Some(replaced) = found else {
             return Ok(());
         };
-        if self.create_only {
-            return Err(already_exists());
-        }
         let failed = |what: &str, source: io::Error| error::io(what, source);
         let own = self
             .file
@@ -144,19 +154,30 @@ impl Staging {
                 failed("can't set the mode of the staging file", source.into())
             })?;
         }
+        if let Some(time) = time_after(&own, replaced.modified)
+            && let Err(error) = self.file.set_modified(time)
+        {
+            tracing::debug!(%error, "can't set the time of the staging file");
+        }
         Ok(())
     }
 
     fn put_in_place(&self, directories: &Directories) -> Result<()> {
+        // Held until it is in its place: what is there stays the same between the look and the
+        // step.
+        let _locked = self.expected.lock(&self.target.directory)?;
+        if matches!(self.expected, Expected::Tag(_)) {
+            self.expected.check(self.target.look()?.as_ref())?;
+        }
         // Held for the one step: after it the write is either published or removed, for everyone.
         let mut state = self.trace.lock();
         if state.ended {
             return Err(error::abandoned());
         }
         let target = &self.target.path;
-        let result = match (&state.named, self.create_only) {
-            (Some(named), false) => fs::rename(named, target),
-            (Some(named), true) => rename_new(named, target),
+        let result = match (&state.named, &self.expected) {
+            (Some(named), Expected::Nothing) => rename_new(named, target),
+            (Some(named), _) => fs::rename(named, target),
             (None, _) => self.link(directories, &mut state.made),
         };
         match result {
@@ -246,19 +267,23 @@ impl Trace {
     }
 }
 
-fn already_exists() -> Error {
-    Error::new(ErrorKind::AlreadyExists, "the object exists already")
+/// The time that a file must be given to be younger than the one that it replaces, whose inode
+/// may be used again by the next. By itself it is not, if both were written within one tick of
+/// the clock, or if the clock was set back a little; if by more, it counts.
+fn time_after(own: &fs::Metadata, replaced: Option<SystemTime>) -> Option<SystemTime> {
+    let (own, replaced) = (own.modified().ok()?, replaced?);
+    let ahead = replaced.duration_since(own).ok()?;
+    (ahead < MAX_AHEAD).then(|| replaced + Duration::from_nanos(1))
 }
 
 fn make_file(
     directories: &Directories,
     target: &Target,
-    create_only: bool,
+    mut unnamed: bool,
     mode: u32,
     trace: &Trace,
 ) -> Result<File> {
     let directory = &target.directory;
-    let mut unnamed = create_only;
     let mut prefix: &OsStr = &target.name;
     let mut last = None;
     for _ in 0..ATTEMPTS {
@@ -496,7 +521,8 @@ mod tests {
                         for round in 0..200 {
                             let path = directory.join(format!("{n}-{round}"));
                             let target = Target::resolve(&path).unwrap();
-                            let staging = Staging::create(&directories, target, false).unwrap();
+                            let staging = Staging::create(&directories, target, Expected::Anything);
+                            let staging = staging.unwrap();
                             staging.put_in_place(&directories).unwrap();
                             assert!(path.exists());
                         }

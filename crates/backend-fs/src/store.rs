@@ -12,11 +12,12 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tracing::Span;
 use writer_core::{
-    ByteRange, Error, ErrorKind, IfExists, ObjectLister, ObjectMetadata, ObjectReader, ObjectStore,
+    ByteRange, Error, ErrorKind, ObjectLister, ObjectMetadata, ObjectReader, ObjectStore,
     ObjectWriter, Result, Segment, WriterOptions,
 };
 use writer_tokio::{MemoryBudget, open_writer};
 
+use crate::condition::{self, Expected};
 use crate::config::Config;
 use crate::directory::{self, Directories};
 use crate::error;
@@ -46,9 +47,15 @@ use writer_tokio::CleanUps;
 ///   directory; `finish` syncs it, renames it over the target and syncs the directory. Writers
 ///   of one directory that finish together share its sync, which begins after all of their
 ///   renames. Directories that are missing are made, each synced into its parent.
-/// - **Create-only** ([`IfExists::Fail`]) is enforced by the kernel: the file has no name until
-///   it is linked into its place, which fails if there is one. (Where the file system can't make
-///   such files, it is renamed with `RENAME_NOREPLACE`, or linked.)
+/// - **Create-only** ([`IfExists::Fail`](writer_core::IfExists::Fail)) is enforced by the kernel:
+///   the file has no name until it is linked into its place, which fails if there is one. (Where
+///   the file system can't make such files, it is renamed with `RENAME_NOREPLACE`, or linked.)
+/// - **Replacing what is unchanged** (`if_match`) is atomic among the writers of this crate, of
+///   all processes of the machine: the tag is compared, and the file renamed, under a lock
+///   (`flock`) of the directory. Other programs may come in between, so the receipt says
+///   [`Advisory`](writer_core::Condition::Advisory). A directory that can't be locked (on NFS, or
+///   without the right to read it) refuses such writes. While another program holds the
+///   directory's lock, such a write waits for 10 s and then fails; any other waits for 1 s.
 /// - **Mode.** A new file has `0666` without the umask's bits. One that replaces another has its
 ///   permission bits, and its owner and group where that is permitted; not its set-user-ID and
 ///   set-group-ID bits, ACLs and attributes. As rename(2) has it, replacing takes the right to
@@ -74,7 +81,9 @@ use writer_tokio::CleanUps;
 ///
 /// # Tags
 ///
-/// An object's `e_tag` is its inode, size and modification time in nanoseconds, in hexadecimal.
+/// An object's `e_tag` is its inode, size and modification time in nanoseconds, in hexadecimal. It
+/// changes with every write: one that would get a time no later than that of the object it
+/// replaces, within a second, gets the next nanosecond.
 #[derive(Clone, Debug)]
 pub struct FileSystemObjectStore {
     budget: MemoryBudget,
@@ -121,8 +130,8 @@ impl FileSystemObjectStore {
     /// # Errors
     ///
     /// `InvalidInput` if `path` can't be an object's or an option is out of bounds;
-    /// `AlreadyExists` where only a new object may be made; `Unsupported` if the file system
-    /// can't keep what an option asks for; and what keeps the staging file from being made.
+    /// `AlreadyExists` where only a new object may be made; `PreconditionFailed` where only
+    /// another may be replaced; `Unsupported` if the file system can't keep what an option asks for; and what keeps the staging file from being made.
     ///
     /// # Cancellation
     ///
@@ -240,17 +249,15 @@ impl FileSystemObjectStore {
     ) -> Result<FileSystemStreamingWriter> {
         let config = Config::new(options, self.budget.capacity())?;
         let attributes = Attributes::new(options)?;
-        let create_only = options.if_exists == IfExists::Fail;
         let target = Target::resolve(path)?;
         path::check_object(&target.path)?;
-        let staging = Staging::create(&self.directories, target, create_only)?;
+        let staging = Staging::create(&self.directories, target, Expected::new(options))?;
         attributes.store(&staging.file)?;
         let worker = Worker::new(Task {
             uri: uri.to_owned(),
             staging,
             attributes,
-            create_only,
-            checksum: options.enable_checksums,
+            options: options.clone(),
             budget: self.budget.clone(),
             directories: Arc::clone(&self.directories),
             cleanups: Arc::clone(&self.cleanups),
@@ -373,15 +380,17 @@ async fn delete(uri: String, path: PathBuf) -> Result<()> {
                 "there is {what}, which is not an object"
             )));
         }
+        let directory = match path.parent() {
+            Some(directory) if !directory.as_os_str().is_empty() => directory,
+            _ => Path::new("."),
+        };
+        let locked = condition::share(directory);
         match fs::remove_file(&path) {
-            Ok(()) => {}
+            Ok(()) => drop(locked),
             Err(error) if missing(&error) => return Ok(()),
             Err(error) => return Err(error::io("can't remove it", error)),
         }
-        match path.parent() {
-            Some(directory) if !directory.as_os_str().is_empty() => directory::sync(directory),
-            _ => directory::sync(Path::new(".")),
-        }
+        directory::sync(directory)
     })
     .await
 }

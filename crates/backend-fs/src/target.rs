@@ -5,10 +5,12 @@ use std::fs::{self, FileType, Metadata};
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{self, Path, PathBuf};
+use std::time::SystemTime;
 
 use writer_core::{Error, ErrorKind, Result};
 
 use crate::error::{self, invalid};
+use crate::metadata::e_tag;
 
 /// As many symbolic links as the kernel follows; see `path_resolution(7)`.
 const MAX_LINKS: usize = 40;
@@ -21,13 +23,16 @@ pub(crate) struct Target {
     pub(crate) name: OsString,
 }
 
-/// What is kept of a file that is replaced.
-#[derive(Clone, Copy, Debug)]
+/// What matters of a file that is replaced.
+#[derive(Clone, Debug)]
 pub(crate) struct Replaced {
     /// Permission bits, without set-user-ID and its kin, which new contents must not inherit.
     pub(crate) mode: u32,
     pub(crate) owner: u32,
     pub(crate) group: u32,
+    pub(crate) e_tag: String,
+    /// When its contents were last written, where the file system knows.
+    pub(crate) modified: Option<SystemTime>,
 }
 
 impl Target {
@@ -90,6 +95,8 @@ impl Target {
                     mode: metadata.mode() & 0o777,
                     owner: metadata.uid(),
                     group: metadata.gid(),
+                    e_tag: e_tag(&metadata),
+                    modified: metadata.modified().ok(),
                 }))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

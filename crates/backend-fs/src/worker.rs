@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot, watch};
 use tracing::Span;
-use writer_core::{Error, ErrorKind, ObjectMetadata, Result};
+use writer_core::{Error, ErrorKind, ObjectMetadata, Result, WriterOptions};
 use writer_tokio::{LeavingPart, MemoryBudget};
 
 use crate::copy::{Copy, Snapshot};
@@ -52,8 +52,7 @@ pub(crate) struct Task {
     pub(crate) uri: String,
     pub(crate) staging: Staging,
     pub(crate) attributes: Attributes,
-    pub(crate) create_only: bool,
-    pub(crate) checksum: bool,
+    pub(crate) options: WriterOptions,
     pub(crate) budget: MemoryBudget,
     pub(crate) directories: Arc<Directories>,
     pub(crate) cleanups: Arc<CleanUps>,
@@ -106,8 +105,7 @@ impl Worker {
                 task.staging,
                 task.attributes,
                 task.budget,
-                task.create_only,
-                task.checksum,
+                task.options,
             ))),
         })
     }

@@ -11,7 +11,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use backend_fs::FileSystemObjectStore;
-use common::{MIB, Mount, Place, child, child_of, create_only, listing, names, pattern};
+use common::{
+    MIB, Mount, Place, child, child_mode, child_of, create_only, listing, names, pattern,
+};
 use writer_core::{ErrorKind, ObjectStore, Segment, WriterOptions};
 
 fn both() -> [WriterOptions; 2] {
@@ -290,8 +292,8 @@ async fn what_a_killed_process_leaves_is_swept_by_the_next_writer() {
 #[tokio::test]
 async fn child_writes_until_it_is_killed() {
     let Some(directory) = child_of() else { return };
-    let (name, options) = match std::env::var("CHILD_MODE").as_deref() {
-        Ok("create") => ("new", create_only()),
+    let (name, options) = match child_mode().as_str() {
+        "create" => ("new", create_only()),
         _ => ("object", WriterOptions::default()),
     };
     let store = FileSystemObjectStore::new().unwrap();

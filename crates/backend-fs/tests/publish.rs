@@ -5,13 +5,14 @@
 mod common;
 
 use std::fs;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
 use backend_fs::FileSystemObjectStore;
-use common::{MIB, Place, child, child_of, create_only, names, pattern};
+use common::strace::traced;
+use common::{MIB, Place, child_mode, child_of, create_only, names, pattern};
 use tokio::sync::Barrier;
 use tokio::task::JoinHandle;
 use writer_core::{
@@ -227,33 +228,12 @@ fn a_runtime_is_asked_for_and_not_needed_to_clean_up() {
 fn data_is_synced_before_and_the_directory_after_the_object_appears() {
     for (mode, publish) in [("replace", "rename("), ("create", "linkat(")] {
         let directory = tempfile::tempdir().unwrap();
-        let directory = directory.path().canonicalize().unwrap();
-        let log = directory.join("strace.log");
-        let program = child("child_is_traced", &directory);
-        let traced = Command::new("strace")
-            .args([
-                "-f",
-                "-y",
-                "-qq",
-                "-e",
-                "trace=mkdir,fsync,fdatasync,rename,linkat",
-                "-o",
-            ])
-            .arg(&log)
-            .arg(program.get_program())
-            .args(program.get_args())
-            .env("CHILD_OF", &directory)
-            .env("CHILD_MODE", mode)
-            .stdout(Stdio::null())
-            .status();
-        match traced {
-            Ok(status) if status.success() => {}
-            other => {
-                println!("skipped: strace does not work here: {other:?}");
-                return;
-            }
-        }
-        let log = fs::read_to_string(&log).unwrap();
+        let directory = directory.path().canonicalize().unwrap().join("objects");
+        fs::create_dir(&directory).unwrap();
+        let calls = "mkdir,fsync,fdatasync,rename,linkat";
+        let Some(log) = traced("child_is_traced", mode, &directory, calls, &[]) else {
+            return;
+        };
         let at = |what: &str, from: usize| {
             let found = log[from..].find(what);
             from + found.unwrap_or_else(|| panic!("no {what} after byte {from} of\n{log}"))
@@ -274,8 +254,8 @@ fn data_is_synced_before_and_the_directory_after_the_object_appears() {
 #[tokio::test]
 async fn child_is_traced() {
     let Some(directory) = child_of() else { return };
-    let options = match std::env::var("CHILD_MODE").as_deref() {
-        Ok("create") => create_only(),
+    let options = match child_mode().as_str() {
+        "create" => create_only(),
         _ => WriterOptions::default(),
     };
     let store = FileSystemObjectStore::new().unwrap();

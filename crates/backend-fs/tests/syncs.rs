@@ -7,76 +7,16 @@ mod common;
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use backend_fs::FileSystemObjectStore;
-use common::{child, child_of, names, pattern};
+use common::strace::{Call, calls, traced};
+use common::{child_of, names, pattern};
 use tokio::sync::Barrier;
 use tokio::task::JoinHandle;
 use writer_core::{ErrorKind, ObjectMetadata, Result};
 
 const WRITERS: usize = 24;
-
-/// A call to the kernel; begin and end are lines of the log, which are in the order of time.
-#[derive(Debug)]
-struct Call {
-    text: String,
-    begin: usize,
-    end: usize,
-}
-
-/// The calls that `strace -f` has logged, in the order of their beginning.
-fn calls(log: &str) -> Vec<Call> {
-    let mut calls: Vec<Call> = Vec::new();
-    let mut unfinished: Vec<(&str, usize)> = Vec::new();
-    for (line, text) in log.lines().enumerate() {
-        let Some((process, text)) = text.split_once(' ') else {
-            continue;
-        };
-        let text = text.trim_start();
-        if text.contains(" resumed>") {
-            let at = unfinished.iter().position(|(other, _)| *other == process);
-            let (_, call) = unfinished.swap_remove(at.unwrap());
-            calls[call].end = line;
-            continue;
-        }
-        if text.contains("<unfinished ...>") {
-            unfinished.push((process, calls.len()));
-        }
-        calls.push(Call {
-            text: text.to_owned(),
-            begin: line,
-            end: line,
-        });
-    }
-    calls
-}
-
-/// Runs `test` in a process of its own, where `inject` is done to the calls that are traced, and
-/// returns the log; `None` if strace does not work here.
-fn traced(test: &str, directory: &Path, trace: &str, inject: &[&str]) -> Option<String> {
-    let works = Command::new("strace").args(["-f", "-qq", "true"]).output();
-    if !works.as_ref().is_ok_and(|output| output.status.success()) {
-        println!("skipped: strace does not work here: {works:?}");
-        return None;
-    }
-    let log = directory.with_extension("log");
-    let program = child(test, directory);
-    let status = Command::new("strace")
-        .args(["-f", "-y", "-qq", "-o"])
-        .arg(&log)
-        .args(["-e", trace])
-        .args(inject)
-        .arg(program.get_program())
-        .args(program.get_args())
-        .env("CHILD_OF", directory)
-        .stdout(Stdio::null())
-        .status();
-    let log = fs::read_to_string(&log).unwrap();
-    assert!(status.unwrap().success(), "{test} failed\n{log}");
-    Some(log)
-}
 
 /// Finishes many objects of `directory` at the same moment.
 async fn finish_together(directory: &Path) -> Vec<Result<ObjectMetadata>> {
@@ -109,10 +49,10 @@ fn writers_of_one_directory_share_its_syncs_and_none_returns_before_its_own() {
     let place = tempfile::tempdir().unwrap();
     let directory = place.path().canonicalize().unwrap().join("objects");
     fs::create_dir(&directory).unwrap();
-    let trace = "trace=fsync,rename,rmdir";
+    let trace = "fsync,rename,rmdir";
     // Syncs take as long as on a slow disk.
     let slow = ["-e", "inject=fsync:delay_enter=20000"];
-    let Some(log) = traced("child_finishes_many", &directory, trace, &slow) else {
+    let Some(log) = traced("child_finishes_many", "", &directory, trace, &slow) else {
         return;
     };
     let calls = calls(&log);
@@ -153,7 +93,7 @@ fn a_directory_that_can_not_be_synced_fails_everyone_who_waits() {
     // Of all syncs, those of the directory itself.
     let path = directory.to_str().unwrap();
     let broken = ["-P", path, "-e", "inject=fsync:error=EIO:delay_enter=50000"];
-    let Some(log) = traced("child_is_refused", &directory, "trace=fsync", &broken) else {
+    let Some(log) = traced("child_is_refused", "", &directory, "fsync", &broken) else {
         return;
     };
     let failures = log.matches("EIO").count();

@@ -38,6 +38,7 @@ async fn main() -> writer_core::Result<ExitCode> {
     let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
     let profile = Profile::default()
         .with_create_only(!has("--conditions-ignored"))
+        .with_if_match(!has("--conditions-ignored"))
         .with_concurrent_uploads(!has("--one-upload-wins"));
     // Whether they are kept is what is tried.
     let config = S3Config::default()

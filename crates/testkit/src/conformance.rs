@@ -77,7 +77,11 @@ macro_rules! __conformance_list {
             }
             cancellation { dropped_owned_write_counts dropped_chunk_write_interrupts errors_latch }
             conditions {
-                create_only_refuses create_only_race content_type_is_kept user_metadata_is_kept
+                create_only_refuses create_only_race
+                replace_if_unchanged replace_if_changed_is_refused
+                replace_if_missing_is_refused replace_if_unchanged_race
+                expected_checksum_is_kept
+                content_type_is_kept user_metadata_is_kept
             }
             options {
                 environment_is_the_default invalid_options_are_refused foreign_uris_are_refused

@@ -285,12 +285,9 @@ impl ObjectWriter for MemoryWriter {
 
         let mut state = self.shared.state();
         let Staged { uri, bytes } = state.staged.remove(&self.number).unwrap_or_default();
-        let create_only = self.options.if_exists == IfExists::Fail;
-        if create_only && state.objects.contains_key(&uri) {
-            let text = "the object exists, and the write was to create it";
-            return Err(Error::new(ErrorKind::AlreadyExists, text).with_uri(uri));
-        }
+        check_condition(&self.options, &state, &uri)?;
         let checksum = Crc64Nvme(crc_fast::checksum(CrcAlgorithm::Crc64Nvme, &bytes));
+        self.options.check_whole(Some(checksum))?;
         let mut metadata = ObjectMetadata::new(&uri, bytes.len() as u64);
         metadata.e_tag = Some(checksum.to_string());
         metadata.checksum = Some(checksum);
@@ -299,13 +296,28 @@ impl ObjectWriter for MemoryWriter {
         metadata.metadata = self.options.metadata.clone();
         let stored = (metadata.clone(), bytes.into());
         state.objects.insert(uri, stored);
-        metadata.condition = create_only.then_some(Condition::Enforced);
+        let conditional = self.options.is_conditional();
+        metadata.condition = conditional.then_some(Condition::Enforced);
         Ok(metadata)
     }
 
     async fn cancel(self: Box<Self>) -> Result<()> {
         Ok(()) // dropping it is all
     }
+}
+
+/// Checks what is at `uri` when an object is put there.
+fn check_condition(options: &WriterOptions, state: &State, uri: &str) -> Result<()> {
+    let found = state.objects.get(uri).map(|(metadata, _)| metadata);
+    if options.if_exists == IfExists::Fail && found.is_some() {
+        let text = "the object exists, and the write was to create it";
+        return Err(Error::new(ErrorKind::AlreadyExists, text).with_uri(uri));
+    }
+    if options.if_match.is_some() && found.is_none_or(|found| found.e_tag != options.if_match) {
+        let text = "the object is not the one that the write was to replace";
+        return Err(Error::new(ErrorKind::PreconditionFailed, text).with_uri(uri));
+    }
+    Ok(())
 }
 
 impl Drop for MemoryWriter {

@@ -81,11 +81,21 @@ const FOUND_BY: &[(Fault, &[&str])] = &[
     (Fault::LeaksOnDroppedCreate, &["dropped_create_leaves_nothing"]),
     (Fault::LeaksOnFailedFinish, &["failed_finish_leaves_nothing", "create_only_refuses",
         "less_than_expected_is_refused", "more_than_expected_is_refused",
-        "short_file_leaves_nothing"]),
+        "short_file_leaves_nothing", "replace_if_changed_is_refused",
+        "replace_if_missing_is_refused", "expected_checksum_is_kept"]),
     (Fault::CancelPublishes, &["cancel_leaves_nothing"]),
     (Fault::IgnoresCreateOnly, &["create_only_refuses", "create_only_race"]),
     (Fault::ChecksCreateOnlyEarly, &["create_only_race"]),
     (Fault::SaysAdvisory, &["create_only_refuses", "receipt_matches_stat"]),
+    (Fault::ForgetsCondition, &["create_only_refuses", "replace_if_unchanged"]),
+    (Fault::IgnoresIfMatch, &["replace_if_changed_is_refused", "replace_if_missing_is_refused",
+        "replace_if_unchanged_race"]),
+    (Fault::ChecksIfMatchEarly, &["replace_if_changed_is_refused", "replace_if_unchanged_race"]),
+    (Fault::ReplacesMissing, &["replace_if_missing_is_refused"]),
+    (Fault::NeverMatches, &["replace_if_unchanged", "replace_if_unchanged_race"]),
+    (Fault::IgnoresExpectedChecksum, &["expected_checksum_is_kept"]),
+    (Fault::RefusesAnyChecksum, &["expected_checksum_is_kept"]),
+    (Fault::ChecksAfterwards, &["expected_checksum_is_kept"]),
     (Fault::DropsMetadata, &["content_type_is_kept", "user_metadata_is_kept"]),
     (Fault::TakesAnyOptions, &["invalid_options_are_refused"]),
     (Fault::TakesAnyUri, &["foreign_uris_are_refused"]),
@@ -157,6 +167,7 @@ fn every_check_finds_a_fault() {
 async fn a_profile_skips_what_it_leaves_out() {
     let profile = Profile::default()
         .with_create_only(false)
+        .with_if_match(false)
         .with_user_metadata(false)
         .with_content_type(false)
         .with_checksum(false);
@@ -164,6 +175,15 @@ async fn a_profile_skips_what_it_leaves_out() {
         (
             Fault::IgnoresCreateOnly,
             &["create_only_refuses", "create_only_race"][..],
+        ),
+        (
+            Fault::IgnoresIfMatch,
+            &[
+                "replace_if_unchanged",
+                "replace_if_changed_is_refused",
+                "replace_if_missing_is_refused",
+                "replace_if_unchanged_race",
+            ],
         ),
         (
             Fault::DropsMetadata,

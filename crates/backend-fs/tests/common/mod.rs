@@ -2,6 +2,8 @@
 
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::print_stdout)]
 
+pub mod strace;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -111,6 +113,11 @@ pub fn child(test: &str, directory: &Path) -> Command {
     command
 }
 
+/// How a child is told to work.
+pub fn child_mode() -> String {
+    std::env::var("CHILD_MODE").unwrap_or_default()
+}
+
 /// The directory to work in, if this is a child.
 pub fn child_of() -> Option<PathBuf> {
     std::env::var_os("CHILD_OF").map(PathBuf::from)
@@ -130,9 +137,10 @@ impl Mount {
         Self::at(&["-t", "tmpfs", "-o", &options, "tmpfs"])
     }
 
-    /// A file system without extended attributes.
-    pub fn of_ramfs() -> Option<Self> {
-        Self::at(&["-t", "ramfs", "ramfs"])
+    /// One on which so many files and directories fit, its own root among them.
+    pub fn of_inodes(number: u32) -> Option<Self> {
+        let options = format!("size=8m,nr_inodes={number}");
+        Self::at(&["-t", "tmpfs", "-o", &options, "tmpfs"])
     }
 
     /// Formats a sparse image of `len` bytes with `mkfs`, and mounts it.
@@ -141,7 +149,32 @@ impl Mount {
         if !run(Command::new(mkfs[0]).args(&mkfs[1..]).arg(image)) {
             return None;
         }
+        Self::again(image)
+    }
+
+    /// Mounts an image that has a file system.
+    pub fn again(image: &Path) -> Option<Self> {
         Self::at(&["-o", "loop", image.to_str().unwrap()])
+    }
+
+    /// Ends the file system as a power cut would: what it has not written by now is lost. False
+    /// if that can't be had here.
+    pub fn cut_power(&self) -> bool {
+        run(Command::new("xfs_io")
+            .args(["-x", "-c", "shutdown"])
+            .arg(self.path()))
+    }
+
+    /// Nothing can be written any more. False if that can't be had here.
+    pub fn make_read_only(&self) -> bool {
+        run(Command::new("mount")
+            .args(["-o", "remount,ro"])
+            .arg(self.path()))
+    }
+
+    /// A file system without extended attributes.
+    pub fn of_ramfs() -> Option<Self> {
+        Self::at(&["-t", "ramfs", "ramfs"])
     }
 
     fn at(args: &[&str]) -> Option<Self> {
@@ -161,7 +194,15 @@ impl Mount {
 
 impl Drop for Mount {
     fn drop(&mut self) {
-        run(Command::new("umount").arg("-l").arg(self.0.path()));
+        // A thread may be about to close the last file.
+        for _ in 0..100 {
+            let output = Command::new("umount").arg(self.path()).output();
+            if output.is_ok_and(|output| output.status.success()) {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        run(Command::new("umount").arg("-l").arg(self.path()));
     }
 }
 

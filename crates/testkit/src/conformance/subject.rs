@@ -20,6 +20,8 @@ pub type Arrived = Box<dyn Fn(&str) -> BoxFuture<'static, u64> + Send + Sync>;
 pub struct Profile {
     /// The service itself keeps two create-only writers apart.
     pub create_only: bool,
+    /// It keeps writers apart that replace an object if it is unchanged (`if_match`).
+    pub if_match: bool,
     /// It keeps the user's metadata.
     pub user_metadata: bool,
     /// It keeps the media type.
@@ -35,6 +37,7 @@ impl Default for Profile {
     fn default() -> Self {
         Self {
             create_only: true,
+            if_match: true,
             user_metadata: true,
             content_type: true,
             checksum: true,
@@ -48,6 +51,13 @@ impl Profile {
     #[must_use]
     pub fn with_create_only(mut self, enforced: bool) -> Self {
         self.create_only = enforced;
+        self
+    }
+
+    /// Sets [`if_match`](Self::if_match).
+    #[must_use]
+    pub fn with_if_match(mut self, kept: bool) -> Self {
+        self.if_match = kept;
         self
     }
 

@@ -34,8 +34,10 @@ pub(crate) enum Fault {
     LeaksOnDrop, LeaksOnCancel, LeaksOnDroppedCancel, LeaksOnDroppedCreate, LeaksOnFailedFinish,
     CancelPublishes,
     // Conditions, options and URIs.
-    IgnoresCreateOnly, ChecksCreateOnlyEarly, SaysAdvisory, DropsMetadata, TakesAnyOptions,
-    TakesAnyUri, RefusesNoOptions, DecodesNames,
+    IgnoresCreateOnly, ChecksCreateOnlyEarly, SaysAdvisory, ForgetsCondition, IgnoresIfMatch,
+    ChecksIfMatchEarly, ReplacesMissing, NeverMatches, IgnoresExpectedChecksum,
+    RefusesAnyChecksum, ChecksAfterwards, DropsMetadata, TakesAnyOptions, TakesAnyUri,
+    RefusesNoOptions, DecodesNames,
     // The receipt.
     NoChecksum, WrongChecksum, WrongUri, QuotedETag,
     // The other calls.
@@ -118,6 +120,7 @@ impl ObjectStore for BrokenStore {
         let name = self.uri(uri);
         let mut options = options.map_or_else(WriterOptions::from_env, Ok)?;
         let create_only = options.if_exists == IfExists::Fail;
+        let conditional = options.is_conditional();
         match self.fault {
             IgnoresExpectedSize => options.expected_size = None,
             IgnoresCreateOnly => options.if_exists = IfExists::Replace,
@@ -126,6 +129,19 @@ impl ObjectStore for BrokenStore {
                     return Err(Error::new(ErrorKind::AlreadyExists, "it is there"));
                 }
                 options.if_exists = IfExists::Replace;
+            }
+            IgnoresIfMatch => options.if_match = None,
+            ChecksIfMatchEarly if options.if_match.is_some() => {
+                let found = self.inner.stat(&name).await.ok();
+                if found.and_then(|found| found.e_tag) != options.if_match.take() {
+                    return Err(Error::new(ErrorKind::PreconditionFailed, "it is another"));
+                }
+            }
+            ReplacesMissing if self.inner.stat(&name).await.is_err() => options.if_match = None,
+            NeverMatches if options.if_match.is_some() => options.if_match = Some("x".to_owned()),
+            IgnoresExpectedChecksum => options.expected_checksum = None,
+            RefusesAnyChecksum if options.expected_checksum.is_some() => {
+                options.expected_checksum = Some(Crc64Nvme(0));
             }
             DropsMetadata => {
                 options.content_type = None;
@@ -138,10 +154,12 @@ impl ObjectStore for BrokenStore {
             Panics if uri.ends_with(".gz") => panic!("a fault of the backend"),
             _ => {}
         }
-        let opened = self
-            .inner
-            .create_writer(&name, Some(options.clone()))
-            .await?;
+        let mut inner_options = options.clone();
+        if self.fault == ChecksAfterwards {
+            options.validate()?;
+            inner_options.expected_checksum = None;
+        }
+        let opened = self.inner.create_writer(&name, Some(inner_options)).await?;
         let mut opened = match self.fault {
             LeaksOnDroppedCreate => {
                 let mut leak = Leak(Some(opened));
@@ -153,7 +171,7 @@ impl ObjectStore for BrokenStore {
         Ok(Box::new(BrokenWriter {
             store: self.clone(),
             uri: uri.to_owned(),
-            create_only,
+            conditional,
             options,
             inner: opened.take(),
             held: Vec::new(),
@@ -240,7 +258,7 @@ impl ObjectLister for OneBatch {
 struct BrokenWriter {
     store: BrokenStore,
     uri: String,
-    create_only: bool,
+    conditional: bool,
     options: WriterOptions,
     inner: Option<Box<dyn ObjectWriter>>,
     /// All that was written.
@@ -415,9 +433,16 @@ impl BrokenWriter {
             receipt.checksum = Some(crc(&self.held));
         }
         match self.store.fault {
-            IgnoresCreateOnly | ChecksCreateOnlyEarly if self.create_only => {
+            IgnoresCreateOnly
+            | ChecksCreateOnlyEarly
+            | IgnoresIfMatch
+            | ChecksIfMatchEarly
+            | ReplacesMissing
+                if self.conditional =>
+            {
                 receipt.condition = Some(Condition::Enforced);
             }
+            ForgetsCondition => receipt.condition = None,
             SaysAdvisory => receipt.condition = Some(Condition::Advisory),
             NoChecksum => receipt.checksum = None,
             WrongChecksum => receipt.checksum = Some(Crc64Nvme(0)),
@@ -507,6 +532,9 @@ impl ObjectWriter for BrokenWriter {
             }
             finished => finished?,
         };
+        if fault == ChecksAfterwards {
+            self.options.check_whole(receipt.checksum)?;
+        }
         self.lie(&mut receipt);
         Ok(receipt)
     }
