@@ -84,6 +84,7 @@ const FOUND_BY: &[(Fault, &[&str])] = &[
         "short_file_leaves_nothing"]),
     (Fault::CancelPublishes, &["cancel_leaves_nothing"]),
     (Fault::IgnoresCreateOnly, &["create_only_refuses", "create_only_race"]),
+    (Fault::IgnoresCreateOnlyOfParts, &["create_only_refuses", "create_only_race"]),
     (Fault::ChecksCreateOnlyEarly, &["create_only_race"]),
     (Fault::SaysAdvisory, &["create_only_refuses", "receipt_matches_stat"]),
     (Fault::DropsMetadata, &["content_type_is_kept", "user_metadata_is_kept"]),
@@ -179,6 +180,14 @@ async fn a_profile_skips_what_it_leaves_out() {
                 "{name}: {outcome:?}"
             );
         }
+    }
+    let of_parts = Profile::default().with_create_only_parts(false);
+    for name in ["create_only_refuses", "create_only_race"] {
+        let ignored = subject(Fault::IgnoresCreateOnlyOfParts).with_profile(of_parts);
+        assert_eq!(check(name).attempt(&ignored).await, Outcome::Passed);
+        let all_ignored = subject(Fault::IgnoresCreateOnly).with_profile(of_parts);
+        let outcome = check(name).attempt(&all_ignored).await;
+        assert!(matches!(outcome, Outcome::Failed(_)), "{name}: {outcome:?}");
     }
     let unchecked = subject(Fault::NoChecksum).with_profile(profile);
     assert_eq!(

@@ -22,12 +22,22 @@ async fn write(
     writer.finish().await
 }
 
-pub(crate) async fn create_only_refuses(context: &Context<'_>) -> Checked {
-    if !context.profile().create_only {
+/// Those of `sizes` at which the service keeps create-only writes apart.
+fn enforced<const N: usize>(
+    context: &Context<'_>,
+    sizes: [usize; N],
+) -> Checked<impl Iterator<Item = usize>> {
+    let profile = context.profile();
+    if !profile.create_only {
         skip!("the service does not enforce create-only writes");
     }
     let part = context.part_size();
-    for size in [0, 10, 2 * part + 5] {
+    let whole = move |size: &usize| profile.create_only_parts || *size <= part;
+    Ok(sizes.into_iter().filter(whole))
+}
+
+pub(crate) async fn create_only_refuses(context: &Context<'_>) -> Checked {
+    for size in enforced(context, [0, 10, 2 * context.part_size() + 5])? {
         let uri = context.uri(size);
         let (first, second) = (context.bytes(size), context.bytes(size + 1));
         let options = context.options().with_if_exists(IfExists::Fail);
@@ -61,11 +71,8 @@ pub(crate) async fn create_only_refuses(context: &Context<'_>) -> Checked {
 /// Of writers that all see no object, one creates it.
 pub(crate) async fn create_only_race(context: &Context<'_>) -> Checked {
     const WRITERS: usize = 8;
-    if !context.profile().create_only {
-        skip!("the service does not enforce create-only writes");
-    }
     let part = context.part_size();
-    for size in [10, 10, part + 5, 10, part + 5] {
+    for size in enforced(context, [10, 10, part + 5, 10, part + 5])? {
         let uri = context.uri(format_args!("{size}-{}", context.below(usize::MAX)));
         let ready = Arc::new(Barrier::new(WRITERS));
         let mut tasks = JoinSet::new();

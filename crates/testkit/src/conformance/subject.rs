@@ -20,6 +20,9 @@ pub type Arrived = Box<dyn Fn(&str) -> BoxFuture<'static, u64> + Send + Sync>;
 pub struct Profile {
     /// The service itself keeps two create-only writers apart.
     pub create_only: bool,
+    /// It does so for objects of several parts, too. (Ceph ignores the conditions of
+    /// CompleteMultipartUpload.)
+    pub create_only_parts: bool,
     /// It keeps the user's metadata.
     pub user_metadata: bool,
     /// It keeps the media type.
@@ -35,6 +38,7 @@ impl Default for Profile {
     fn default() -> Self {
         Self {
             create_only: true,
+            create_only_parts: true,
             user_metadata: true,
             content_type: true,
             checksum: true,
@@ -48,6 +52,13 @@ impl Profile {
     #[must_use]
     pub fn with_create_only(mut self, enforced: bool) -> Self {
         self.create_only = enforced;
+        self
+    }
+
+    /// Sets [`create_only_parts`](Self::create_only_parts).
+    #[must_use]
+    pub fn with_create_only_parts(mut self, enforced: bool) -> Self {
+        self.create_only_parts = enforced;
         self
     }
 

@@ -34,8 +34,8 @@ pub(crate) enum Fault {
     LeaksOnDrop, LeaksOnCancel, LeaksOnDroppedCancel, LeaksOnDroppedCreate, LeaksOnFailedFinish,
     CancelPublishes,
     // Conditions, options and URIs.
-    IgnoresCreateOnly, ChecksCreateOnlyEarly, SaysAdvisory, DropsMetadata, TakesAnyOptions,
-    TakesAnyUri, RefusesNoOptions, DecodesNames,
+    IgnoresCreateOnly, IgnoresCreateOnlyOfParts, ChecksCreateOnlyEarly, SaysAdvisory, DropsMetadata,
+    TakesAnyOptions, TakesAnyUri, RefusesNoOptions, DecodesNames,
     // The receipt.
     NoChecksum, WrongChecksum, WrongUri, QuotedETag,
     // The other calls.
@@ -491,6 +491,9 @@ impl ObjectWriter for BrokenWriter {
             let half = Segment::from(self.held[..self.held.len() / 2].to_vec());
             self.store.inner.put(&self.uri, half).await?;
             yield_now().await;
+        }
+        if fault == IgnoresCreateOnlyOfParts && self.held.len() > self.part() {
+            self.store.inner.delete(&self.uri).await?;
         }
         let mut inner = self.inner.take().expect("open");
         if let Some(data) = self.rewritten().await {
