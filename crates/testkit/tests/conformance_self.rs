@@ -96,8 +96,10 @@ const FOUND_BY: &[(Fault, &[&str])] = &[
     (Fault::WrongChecksum, &["chunk_whole", "receipt_matches_stat"]),
     (Fault::WrongUri, &["chunk_whole", "receipt_matches_stat"]),
     (Fault::QuotedETag, &["receipt_matches_stat"]),
+    (Fault::KeepsOldChecksum, &["replaced_whole", "visible_only_after_finish"]),
     (Fault::FindsMissing, &["missing_is_not_found", "delete_removes"]),
     (Fault::EndIsInclusive, &["ranges"]),
+    (Fault::RefusesLongSuffixes, &["ranges"]),
     (Fault::ClampsRanges, &["ranges_past_the_end"]),
     (Fault::DeleteNeedsObject, &["delete_removes"]),
     (Fault::PutKeepsOld, &["put_buffered"]),
@@ -189,9 +191,40 @@ async fn a_profile_skips_what_it_leaves_out() {
         let outcome = check(name).attempt(&all_ignored).await;
         assert!(matches!(outcome, Outcome::Failed(_)), "{name}: {outcome:?}");
     }
-    let unchecked = subject(Fault::NoChecksum).with_profile(profile);
-    assert_eq!(
-        check("chunk_whole").attempt(&unchecked).await,
-        Outcome::Passed
-    );
+    let full = Profile::default();
+    for (fault, profile, name) in [
+        (Fault::NoChecksum, profile, "chunk_whole"),
+        (
+            Fault::RefusesLongSuffixes,
+            full.with_long_suffixes(false),
+            "ranges",
+        ),
+        (
+            Fault::KeepsOldChecksum,
+            full.with_fresh_checksums(false),
+            "visible_only_after_finish",
+        ),
+    ] {
+        let spared = subject(fault).with_profile(profile);
+        assert_eq!(check(name).attempt(&spared).await, Outcome::Passed);
+    }
+    for (fault, profile, name) in [
+        (
+            Fault::ChecksCreateOnlyEarly,
+            full.with_create_only_atomic(false),
+            "create_only_race",
+        ),
+        (
+            Fault::KeepsOldChecksum,
+            full.with_fresh_checksums(false),
+            "replaced_whole",
+        ),
+    ] {
+        let spared = subject(fault).with_profile(profile);
+        let outcome = check(name).attempt(&spared).await;
+        assert!(
+            matches!(outcome, Outcome::Skipped(_)),
+            "{name}: {outcome:?}"
+        );
+    }
 }
