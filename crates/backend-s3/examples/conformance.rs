@@ -4,61 +4,91 @@
 //! cargo run -p backend-s3 --example conformance -- s3://BUCKET/PREFIX/ [FLAG...]
 //! ```
 //!
-//! `--conditions-ignored` says that the service ignores conditions, `--one-upload-wins` that it
-//! drops an upload when another of the same object completes.
+//! Flags say what the service does differently:
+//!
+//! - `--conditions-ignored`: it ignores conditions
+//! - `--conditions-ignored-by-complete`: it keeps those of PutObject only
+//! - `--conditions-race`: it does not keep apart conditional writers that publish at one moment
+//! - `--stale-checksums`: it says the checksum of an old object after an upload has replaced it
+//! - `--short-suffixes`: it fails where more last bytes are asked for than there are
+//! - `--one-upload-wins`: it drops an upload when another of the same object completes
+//! - `--uploads-in=FOLDER`: it does not list uploads, whose files are in this folder and have names
+//!   that begin with `.upload`
+//!
+//! and `--create-bucket` makes the bucket first.
 //!
 //! Makes and removes objects below the prefix, and sends some hundreds of MiB. What is left over
 //! is looked for with ListMultipartUploads.
 
 #![allow(clippy::print_stdout)]
 
+mod common;
+
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use aws_config::BehaviorVersion;
 use aws_sdk_s3::Client;
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use backend_s3::{Conditions, S3Config, S3ObjectStore};
 use testkit::conformance::{Profile, Subject, attempt};
-use writer_core::split_scheme;
 
 const MEMORY: u64 = 256 << 20;
 const PART: u64 = 5 << 20;
 
+const USAGE: &str = "usage: conformance s3://BUCKET/PREFIX/ [FLAG...]; the flags are at the top of \
+    crates/backend-s3/examples/conformance.rs";
+
 #[tokio::main]
 async fn main() -> writer_core::Result<ExitCode> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let prefix = arguments.first().filter(|uri| uri.ends_with('/'));
-    let Some((prefix, look)) = prefix.zip(prefix.and_then(|uri| Look::of(uri))) else {
-        println!(
-            "usage: conformance s3://BUCKET/PREFIX/ [--conditions-ignored] [--one-upload-wins]"
-        );
+    let mut arguments = std::env::args().skip(1);
+    let prefix = arguments.next().unwrap_or_default();
+    let mut profile = Profile::default();
+    let mut folder = None;
+    let mut create = false;
+    let mut usage = common::bucket_and_prefix(&prefix).is_none();
+    for flag in arguments {
+        match flag.split_once('=').unwrap_or((&flag, "")) {
+            ("--conditions-ignored", "") => {
+                profile = profile.with_create_only(false).with_if_match(false);
+            }
+            ("--conditions-ignored-by-complete", "") => {
+                profile = profile.with_conditional_parts(false);
+            }
+            ("--conditions-race", "") => profile = profile.with_atomic_conditions(false),
+            ("--stale-checksums", "") => profile = profile.with_fresh_checksums(false),
+            ("--short-suffixes", "") => profile = profile.with_long_suffixes(false),
+            ("--one-upload-wins", "") => profile = profile.with_concurrent_uploads(false),
+            ("--uploads-in", path) => folder = Some(PathBuf::from(path)),
+            ("--create-bucket", "") => create = true,
+            _ => usage = true,
+        }
+    }
+    let place = common::bucket_and_prefix(&prefix).filter(|_| !usage);
+    let Some((bucket, below)) = place else {
+        println!("{USAGE}");
         return Ok(ExitCode::from(2));
     };
-    let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
-    let profile = Profile::default()
-        .with_create_only(!has("--conditions-ignored"))
-        .with_if_match(!has("--conditions-ignored"))
-        .with_concurrent_uploads(!has("--one-upload-wins"));
+    let look = Arc::new(Look {
+        bucket,
+        prefix: below,
+        folder,
+        client: common::client().await,
+    });
+    if create {
+        look.create_bucket().await;
+    }
     // Whether they are kept is what is tried.
     let config = S3Config::default()
         .with_memory(MEMORY)
         .with_conditions(Conditions::Trust);
     let store = S3ObjectStore::connect(config).await?;
-    let look = Arc::new(look.connected().await);
     let leftovers = Arc::clone(&look);
-    let subject = Subject::new(Arc::new(store), prefix.clone(), PART)
+    let subject = Subject::new(Arc::new(store), prefix, PART)
         .with_memory_budget(MEMORY)
         .with_profile(profile)
         .with_leftovers(move || {
             let look = Arc::clone(&leftovers);
-            async move {
-                look.uploads()
-                    .await
-                    .into_iter()
-                    .map(|(key, _)| key)
-                    .collect()
-            }
+            async move { look.left().await }
         })
         .with_arrived(move |uri: &str| {
             let (look, uri) = (Arc::clone(&look), uri.to_owned());
@@ -69,45 +99,40 @@ async fn main() -> writer_core::Result<ExitCode> {
     Ok(ExitCode::from(u8::from(!report.failed.is_empty())))
 }
 
-/// A look behind the store, with the SDK alone.
+/// A look behind the store, with the SDK alone, or at the disk of the service.
 struct Look {
     bucket: String,
     prefix: String,
-    client: Option<Client>,
+    folder: Option<PathBuf>,
+    client: Client,
 }
 
 impl Look {
-    fn of(uri: &str) -> Option<Self> {
-        let (bucket, prefix) = split_scheme(uri)?.1.split_once('/')?;
-        Some(Self {
-            bucket: bucket.to_owned(),
-            prefix: prefix.to_owned(),
-            client: None,
-        })
+    async fn create_bucket(&self) {
+        let created = self.client.create_bucket().bucket(&self.bucket).send();
+        created.await.expect("the bucket is made");
     }
 
-    async fn connected(mut self) -> Self {
-        let http = aws_smithy_http_client::Builder::new()
-            .tls_provider(Provider::Rustls(CryptoMode::Ring))
-            .build_https();
-        let shared = aws_config::defaults(BehaviorVersion::latest())
-            .http_client(http)
-            .load()
-            .await;
-        let path_style = shared.endpoint_url().is_some();
-        let config = aws_sdk_s3::config::Builder::from(&shared).force_path_style(path_style);
-        self.client = Some(Client::from_conf(config.build()));
-        self
-    }
-
-    fn client(&self) -> &Client {
-        self.client.as_ref().expect("connected before it is used")
+    /// Names what unfinished writes left.
+    async fn left(&self) -> Vec<String> {
+        match &self.folder {
+            Some(folder) => uploads_in(folder)
+                .into_iter()
+                .map(|(name, _)| name)
+                .collect(),
+            None => self
+                .uploads()
+                .await
+                .into_iter()
+                .map(|(key, _)| key)
+                .collect(),
+        }
     }
 
     /// Key and id of every upload below the prefix.
     async fn uploads(&self) -> Vec<(String, String)> {
         let listed = self
-            .client()
+            .client
             .list_multipart_uploads()
             .bucket(&self.bucket)
             .prefix(&self.prefix)
@@ -123,15 +148,32 @@ impl Look {
 
     /// Bytes of the parts that are stored of the object at `uri`.
     async fn arrived(&self, uri: &str) -> u64 {
+        if let Some(folder) = &self.folder {
+            let files = uploads_in(folder).into_iter();
+            let parts = files.filter(|(name, _)| name.contains(".part-"));
+            return parts.map(|(_, size)| size).sum();
+        }
         let uploads = self.uploads().await;
         let Some((key, id)) = uploads.iter().find(|(key, _)| uri.ends_with(key)) else {
             return 0;
         };
-        let request = self.client().list_parts().bucket(&self.bucket).key(key);
+        let request = self.client.list_parts().bucket(&self.bucket).key(key);
         let Ok(parts) = request.upload_id(id).send().await else {
             return 0;
         };
         let sizes = parts.parts().iter().filter_map(|part| part.size());
         sizes.filter_map(|size| u64::try_from(size).ok()).sum()
     }
+}
+
+/// Names and sizes of the files in `folder` that belong to uploads; one upload runs at a time.
+fn uploads_in(folder: &Path) -> Vec<(String, u64)> {
+    let files = std::fs::read_dir(folder).expect("the folder of the uploads is readable");
+    let files = files.filter_map(|file| {
+        let file = file.ok()?;
+        let name = file.file_name().into_string().ok()?;
+        let size = file.metadata().ok()?.len();
+        name.starts_with(".upload").then_some((name, size))
+    });
+    files.collect()
 }

@@ -238,7 +238,7 @@ impl Api {
             }
         };
         Ok(Completed::Done(Stored {
-            e_tag: output.e_tag().map(unquoted),
+            e_tag: known(output.e_tag()),
             version_id: output.version_id().map(str::to_owned),
             crc: decode(output.checksum_crc64_nvme())?,
         }))
@@ -442,6 +442,11 @@ pub(crate) fn unquoted(e_tag: &str) -> String {
     e_tag.trim_matches('"').to_owned()
 }
 
+/// The ETag, if it is one: Ceph 16 answers CompleteMultipartUpload with an empty one.
+fn known(e_tag: Option<&str>) -> Option<String> {
+    e_tag.map(unquoted).filter(|e_tag| !e_tag.is_empty())
+}
+
 fn number(part: u32) -> Result<i32> {
     i32::try_from(part).map_err(|_| unexpected("part number out of range"))
 }
@@ -475,4 +480,17 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
         let _infallible = write!(text, "{byte:02x}");
         text
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_e_tag_is_none() {
+        assert_eq!(known(Some("\"a-2\"")).as_deref(), Some("a-2"));
+        for none in [None, Some(""), Some("\"\"")] {
+            assert_eq!(known(none), None);
+        }
+    }
 }

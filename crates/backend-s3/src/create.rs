@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::watch;
 use tracing::{debug, warn};
-use writer_core::{Error, Result};
+use writer_core::{Error, ErrorKind, Result};
 
 use crate::api::Pending;
 use crate::context::Context;
@@ -112,13 +112,17 @@ pub(crate) async fn remove_lost(context: &Context, uploads: Vec<String>) {
 
 async fn remove_empty(context: &Context, id: &str) -> Result<(), Error> {
     let api = &context.api;
-    if context.running.has(id) || api.is_gone(id).await? {
+    if context.running.has(id) {
         return Ok(());
     }
-    let found = context.retry.run(|_| api.list_parts(id)).await?;
-    if found.parts.is_empty() {
-        api.abort_whole(&context.retry, id).await?;
-        debug!(upload_id = id, "a lost answer had left this upload");
+    match context.retry.run(|_| api.list_parts(id)).await {
+        Ok(found) if found.parts.is_empty() => {
+            api.abort_whole(&context.retry, id).await?;
+            debug!(upload_id = id, "a lost answer had left this upload");
+            Ok(())
+        }
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
     }
-    Ok(())
 }

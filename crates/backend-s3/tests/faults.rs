@@ -262,6 +262,27 @@ async fn what_an_abort_leaves_is_said() {
     assert!(error.to_string().contains("charges for it"), "{error}");
 }
 
+/// Some services still list an upload after its abort, but no part of it.
+#[tokio::test]
+async fn an_abort_is_believed_if_no_part_is_listed() {
+    for (refused, parts_remain) in [("UploadPart", false), ("CompleteMultipartUpload", true)] {
+        let server = server().start().await.unwrap();
+        let store = store(&server).await;
+        server.inject(Fault::on(refused).always().respond(403, "AccessDenied"));
+        // Says that it is done, and does nothing.
+        server.inject(
+            Fault::on("AbortMultipartUpload")
+                .always()
+                .respond(204, "Done"),
+        );
+        let mut writer = open(&store, "key", options()).await;
+        let _ = writer.write_chunk(&random(22, 3 * PART as usize)).await;
+        let error = writer.finish().await.unwrap_err();
+        let said = error.to_string().contains("parts remain");
+        assert_eq!(said, parts_remain, "{refused}: {error}");
+    }
+}
+
 /// A server that reads a request and closes the connection, cleanly, without an answer.
 #[tokio::test]
 async fn a_connection_that_is_closed_before_the_answer_is_tried_again() {

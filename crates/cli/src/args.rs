@@ -7,6 +7,10 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 use globset::Glob;
 use writer_core::{ByteRange, Crc64Nvme};
 
+#[cfg(feature = "s3")]
+use crate::values::parse_age;
+use crate::values::{parse_entry, parse_range, parse_size};
+
 /// Stream objects to S3 and to the file system.
 ///
 /// Objects are named by URIs (s3://bucket/key, file:///path) or by plain paths. URIs are taken
@@ -420,46 +424,6 @@ pub(crate) struct LsArgs {
     pub(crate) prefix: String,
 }
 
-/// Bytes, or a number with a unit; units count in 1024s, as sizes of memory and parts do.
-fn parse_size(text: &str) -> Result<u64, parse_size::Error> {
-    parse_size::Config::new().with_binary().parse_size(text)
-}
-
-/// How long ago, with a unit.
-#[cfg(feature = "s3")]
-fn parse_age(text: &str) -> Result<std::time::Duration, &'static str> {
-    const EXPECTED: &str = "expected an age such as 90s, 5m, 12h or 7d";
-    let span: jiff::Span = text.parse().map_err(|_error| EXPECTED)?;
-    let age = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours());
-    let age = age.map_err(|_error| EXPECTED)?;
-    age.try_into().map_err(|_error| EXPECTED)
-}
-
-fn parse_entry(text: &str) -> Result<(String, String), &'static str> {
-    match text.split_once('=') {
-        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-        _ => Err("expected KEY=VALUE"),
-    }
-}
-
-/// Ranges as HTTP writes them: both ends are meant.
-fn parse_range(text: &str) -> Result<ByteRange, &'static str> {
-    const EXPECTED: &str = "expected A-B, A- or -N, with numbers of bytes";
-    let number = |text: &str| text.parse::<u64>().map_err(|_error| EXPECTED);
-    match text.split_once('-').ok_or(EXPECTED)? {
-        ("", last) => Ok(ByteRange::Last(number(last)?)),
-        (first, "") => Ok(ByteRange::From(number(first)?)),
-        (first, last) => {
-            let (start, last) = (number(first)?, number(last)?);
-            if last < start {
-                return Err("the range ends before it begins");
-            }
-            let end = last.saturating_add(1);
-            Ok(ByteRange::Bounded { start, end })
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -468,35 +432,5 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Args::command().debug_assert();
-    }
-
-    #[test]
-    fn sizes_count_in_1024s() {
-        for text in ["8MiB", "8M", "8m", "8MB", "8388608", "8192K"] {
-            assert_eq!(parse_size(text), Ok(8 << 20), "{text}");
-        }
-        assert!(parse_size("8X").is_err());
-        assert!(parse_size("-1").is_err());
-    }
-
-    #[test]
-    fn ranges_are_those_of_http() {
-        assert_eq!(
-            parse_range("0-99"),
-            Ok(ByteRange::Bounded { start: 0, end: 100 })
-        );
-        assert_eq!(parse_range("7-"), Ok(ByteRange::From(7)));
-        assert_eq!(parse_range("-7"), Ok(ByteRange::Last(7)));
-        for text in ["", "-", "7", "5-4", "a-b", "1-2-3", "+1-2 "] {
-            assert!(parse_range(text).is_err(), "{text:?}");
-        }
-    }
-
-    #[test]
-    fn metadata_needs_a_key() {
-        assert_eq!(parse_entry("a=b=c"), Ok(("a".into(), "b=c".into())));
-        assert_eq!(parse_entry("a="), Ok(("a".into(), String::new())));
-        assert!(parse_entry("=b").is_err());
-        assert!(parse_entry("a").is_err());
     }
 }

@@ -20,6 +20,7 @@ mod source;
 mod stores;
 mod stream;
 mod tally;
+mod values;
 
 use std::process::ExitCode;
 

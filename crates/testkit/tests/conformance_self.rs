@@ -85,6 +85,7 @@ const FOUND_BY: &[(Fault, &[&str])] = &[
         "replace_if_missing_is_refused", "expected_checksum_is_kept"]),
     (Fault::CancelPublishes, &["cancel_leaves_nothing"]),
     (Fault::IgnoresCreateOnly, &["create_only_refuses", "create_only_race"]),
+    (Fault::IgnoresCreateOnlyOfParts, &["create_only_refuses", "create_only_race"]),
     (Fault::ChecksCreateOnlyEarly, &["create_only_race"]),
     (Fault::SaysAdvisory, &["create_only_refuses", "receipt_matches_stat"]),
     (Fault::ForgetsCondition, &["create_only_refuses", "replace_if_unchanged"]),
@@ -105,8 +106,10 @@ const FOUND_BY: &[(Fault, &[&str])] = &[
     (Fault::WrongChecksum, &["chunk_whole", "receipt_matches_stat"]),
     (Fault::WrongUri, &["chunk_whole", "receipt_matches_stat"]),
     (Fault::QuotedETag, &["receipt_matches_stat"]),
+    (Fault::KeepsOldChecksum, &["replaced_whole", "visible_only_after_finish"]),
     (Fault::FindsMissing, &["missing_is_not_found", "delete_removes"]),
     (Fault::EndIsInclusive, &["ranges"]),
+    (Fault::RefusesLongSuffixes, &["ranges"]),
     (Fault::ClampsRanges, &["ranges_past_the_end"]),
     (Fault::DeleteNeedsObject, &["delete_removes"]),
     (Fault::PutKeepsOld, &["put_buffered"]),
@@ -200,9 +203,48 @@ async fn a_profile_skips_what_it_leaves_out() {
             );
         }
     }
-    let unchecked = subject(Fault::NoChecksum).with_profile(profile);
-    assert_eq!(
-        check("chunk_whole").attempt(&unchecked).await,
-        Outcome::Passed
-    );
+    let of_parts = Profile::default().with_conditional_parts(false);
+    for name in ["create_only_refuses", "create_only_race"] {
+        let ignored = subject(Fault::IgnoresCreateOnlyOfParts).with_profile(of_parts);
+        assert_eq!(check(name).attempt(&ignored).await, Outcome::Passed);
+        let all_ignored = subject(Fault::IgnoresCreateOnly).with_profile(of_parts);
+        let outcome = check(name).attempt(&all_ignored).await;
+        assert!(matches!(outcome, Outcome::Failed(_)), "{name}: {outcome:?}");
+    }
+    let full = Profile::default();
+    for (fault, profile, name) in [
+        (Fault::NoChecksum, profile, "chunk_whole"),
+        (
+            Fault::RefusesLongSuffixes,
+            full.with_long_suffixes(false),
+            "ranges",
+        ),
+        (
+            Fault::KeepsOldChecksum,
+            full.with_fresh_checksums(false),
+            "visible_only_after_finish",
+        ),
+    ] {
+        let spared = subject(fault).with_profile(profile);
+        assert_eq!(check(name).attempt(&spared).await, Outcome::Passed);
+    }
+    for (fault, profile, name) in [
+        (
+            Fault::ChecksCreateOnlyEarly,
+            full.with_atomic_conditions(false),
+            "create_only_race",
+        ),
+        (
+            Fault::KeepsOldChecksum,
+            full.with_fresh_checksums(false),
+            "replaced_whole",
+        ),
+    ] {
+        let spared = subject(fault).with_profile(profile);
+        let outcome = check(name).attempt(&spared).await;
+        assert!(
+            matches!(outcome, Outcome::Skipped(_)),
+            "{name}: {outcome:?}"
+        );
+    }
 }

@@ -157,16 +157,19 @@ impl PartPlan {
     }
 
     fn known(total: u64, part_size: u64, sizing: PartSizing, limits: PartLimits) -> Result<Self> {
-        if total > limits.max_object_size {
+        let parts = u64::from(limits.max_parts);
+        let largest = limits
+            .max_object_size
+            .min(limits.max_part_size.saturating_mul(parts));
+        if total > largest {
             return Err(Error::new(
                 ErrorKind::LimitExceeded,
                 format!(
-                    "an object of {total} bytes is larger than the service takes: {} bytes",
-                    limits.max_object_size
+                    "an object of {total} bytes is larger than the service takes: {largest} bytes"
                 ),
             ));
         }
-        let least = total.div_ceil(u64::from(limits.max_parts));
+        let least = total.div_ceil(parts);
         if sizing == PartSizing::Fixed && least > part_size {
             return Err(Error::new(
                 ErrorKind::LimitExceeded,
@@ -179,7 +182,8 @@ impl PartPlan {
         }
         let size = if least > part_size {
             // Whole mebibytes, so that parts begin on page boundaries of file and memory.
-            least.next_multiple_of(MIB).min(limits.max_part_size)
+            let whole = least.checked_next_multiple_of(MIB).unwrap_or(u64::MAX);
+            whole.min(limits.max_part_size)
         } else {
             part_size
         };
@@ -285,6 +289,24 @@ mod tests {
         let error = plan(options, 128 * MIB).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::LimitExceeded);
         assert!(error.message().contains("53687091200001"), "{error}");
+    }
+
+    #[test]
+    fn what_the_largest_parts_can_not_hold_is_refused() {
+        let limits = PartLimits {
+            min_part_size: 1,
+            max_part_size: 100,
+            max_parts: 3,
+            max_object_size: u64::MAX,
+        };
+        let options = WriterOptions::default().with_part_size(10);
+        let plan = |total| PartPlan::new(&options.clone().with_expected_size(total), limits, 0);
+        assert_eq!(plan(300).unwrap().part_size(1), 100);
+        for total in [301, u64::MAX] {
+            let error = plan(total).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::LimitExceeded);
+            assert!(error.message().contains("300 bytes"), "{error}");
+        }
     }
 
     #[test]

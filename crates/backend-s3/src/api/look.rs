@@ -52,7 +52,8 @@ impl Api {
     pub(crate) async fn is_gone(&self, upload_id: &str) -> Result<bool> {
         let request = self.parts_of(upload_id).max_parts(1);
         match self.answered(request.send()).await? {
-            Ok(_) => Ok(false),
+            // Some services list no part of an upload that they no longer have.
+            Ok(output) => Ok(output.parts().is_empty()),
             Err(error) if code_of(&error) == Some("NoSuchUpload") => Ok(true),
             Err(error) => match from_sdk("ListParts", error) {
                 error if error.kind() == ErrorKind::NotFound => Ok(true),

@@ -25,12 +25,34 @@ async fn write(
     writer.finish().await
 }
 
-pub(crate) async fn create_only_refuses(context: &Context<'_>) -> Checked {
-    if !context.profile().create_only {
+/// Those of `sizes` at which the service keeps create-only writes apart.
+fn enforced<const N: usize>(
+    context: &Context<'_>,
+    sizes: [usize; N],
+) -> Checked<impl Iterator<Item = usize>> {
+    let profile = context.profile();
+    if !profile.create_only {
         skip!("the service does not enforce create-only writes");
     }
-    let part = context.part_size();
-    for size in [0, 10, 2 * part + 5] {
+    Ok(kept(context, sizes))
+}
+
+/// Those of `sizes` at which the service keeps conditions.
+fn kept<const N: usize>(context: &Context<'_>, sizes: [usize; N]) -> impl Iterator<Item = usize> {
+    let (parts, part) = (context.profile().conditional_parts, context.part_size());
+    sizes.into_iter().filter(move |size| parts || *size <= part)
+}
+
+/// Leaves checks of simultaneous writers out where the service does not keep them apart.
+fn needs_atomic_conditions(context: &Context<'_>) -> Checked {
+    if !context.profile().atomic_conditions {
+        skip!("the service does not keep apart writers that publish at the same moment");
+    }
+    Ok(())
+}
+
+pub(crate) async fn create_only_refuses(context: &Context<'_>) -> Checked {
+    for size in enforced(context, [0, 10, 2 * context.part_size() + 5])? {
         let uri = context.uri(size);
         let (first, second) = (context.bytes(size), context.bytes(size + 1));
         let options = context.options().with_if_exists(IfExists::Fail);
@@ -63,11 +85,9 @@ pub(crate) async fn create_only_refuses(context: &Context<'_>) -> Checked {
 
 /// Of writers that all see no object, one creates it.
 pub(crate) async fn create_only_race(context: &Context<'_>) -> Checked {
-    if !context.profile().create_only {
-        skip!("the service does not enforce create-only writes");
-    }
+    needs_atomic_conditions(context)?;
     let part = context.part_size();
-    for size in [10, 10, part + 5, 10, part + 5] {
+    for size in enforced(context, [10, 10, part + 5, 10, part + 5])? {
         let uri = context.uri(format_args!("{size}-{}", context.below(usize::MAX)));
         let options = context.options().with_if_exists(IfExists::Fail);
         let winner = race(context, &uri, size, options, ErrorKind::AlreadyExists).await?;
@@ -140,7 +160,7 @@ fn needs_if_match(context: &Context<'_>) -> Checked {
 pub(crate) async fn replace_if_unchanged(context: &Context<'_>) -> Checked {
     needs_if_match(context)?;
     let part = context.part_size();
-    for size in [0, 10, 2 * part + 5] {
+    for size in kept(context, [0, 10, 2 * part + 5]) {
         let uri = context.uri(size);
         let first = context.make(&uri, &context.bytes(10)).await?;
         let mut current = tag(context, &uri).await?;
@@ -170,7 +190,7 @@ pub(crate) async fn replace_if_unchanged(context: &Context<'_>) -> Checked {
 pub(crate) async fn replace_if_changed_is_refused(context: &Context<'_>) -> Checked {
     needs_if_match(context)?;
     let part = context.part_size();
-    for size in [0, 10, 2 * part + 5] {
+    for size in kept(context, [0, 10, 2 * part + 5]) {
         let uri = context.uri(size);
         context.make(&uri, &context.bytes(10)).await?;
         let old = tag(context, &uri).await?;
@@ -204,7 +224,7 @@ pub(crate) async fn replace_if_changed_is_refused(context: &Context<'_>) -> Chec
 /// Where there is no object, or none any more, there is nothing to replace.
 pub(crate) async fn replace_if_missing_is_refused(context: &Context<'_>) -> Checked {
     needs_if_match(context)?;
-    for size in [10, 2 * context.part_size() + 5] {
+    for size in kept(context, [10, 2 * context.part_size() + 5]) {
         let data = context.bytes(size);
         let uri = context.uri(size);
         context.make(&uri, &data).await?;
@@ -227,8 +247,9 @@ pub(crate) async fn replace_if_missing_is_refused(context: &Context<'_>) -> Chec
 /// Of writers that all have seen the same object, one replaces it.
 pub(crate) async fn replace_if_unchanged_race(context: &Context<'_>) -> Checked {
     needs_if_match(context)?;
+    needs_atomic_conditions(context)?;
     let part = context.part_size();
-    for size in [10, 10, part + 5, 10, part + 5] {
+    for size in kept(context, [10, 10, part + 5, 10, part + 5]) {
         let uri = context.uri(format_args!("{size}-{}", context.below(usize::MAX)));
         context.make(&uri, &context.bytes(size)).await?;
         let options = context.options().with_if_match(tag(context, &uri).await?);
@@ -244,7 +265,7 @@ pub(crate) async fn replace_if_unchanged_race(context: &Context<'_>) -> Checked 
 /// An object is stored if it has the checksum that it was said to have.
 pub(crate) async fn expected_checksum_is_kept(context: &Context<'_>) -> Checked {
     let part = context.part_size();
-    for size in [0, 10, part, 2 * part + 5] {
+    for size in kept(context, [0, 10, part, 2 * part + 5]) {
         let uri = context.uri(size);
         let (old, data) = (context.bytes(10), context.bytes(size));
         let right = context.options().with_expected_checksum(crc(&data));
@@ -286,7 +307,7 @@ pub(crate) async fn content_type_is_kept(context: &Context<'_>) -> Checked {
     if !context.profile().content_type {
         skip!("the service keeps no media type");
     }
-    for size in [10, 2 * context.part_size() + 5] {
+    for size in kept(context, [10, 2 * context.part_size() + 5]) {
         let uri = context.uri(size);
         let data = context.bytes(size);
         let options = context
@@ -307,7 +328,7 @@ pub(crate) async fn user_metadata_is_kept(context: &Context<'_>) -> Checked {
     if !context.profile().user_metadata {
         skip!("the service keeps no user metadata");
     }
-    for size in [10, 2 * context.part_size() + 5] {
+    for size in kept(context, [10, 2 * context.part_size() + 5]) {
         let uri = context.uri(size);
         let data = context.bytes(size);
         let options = context

@@ -22,12 +22,23 @@ pub struct Profile {
     pub create_only: bool,
     /// It keeps writers apart that replace an object if it is unchanged (`if_match`).
     pub if_match: bool,
+    /// It does so for objects of several parts, too. (Ceph ignores the conditions of
+    /// CompleteMultipartUpload.)
+    pub conditional_parts: bool,
+    /// It does so for writers that publish at the same moment, too. (s3s-fs looks first, and then
+    /// writes.)
+    pub atomic_conditions: bool,
     /// It keeps the user's metadata.
     pub user_metadata: bool,
     /// It keeps the media type.
     pub content_type: bool,
     /// The receipt carries the CRC64NVME of the whole object.
     pub checksum: bool,
+    /// What is said of an object's checksum is true after it was replaced. (s3s-fs says that of the
+    /// old object, if an upload of several parts took its place, and readers find it damaged.)
+    pub fresh_checksums: bool,
+    /// A range of more last bytes than there are is the whole object. (s3s-fs fails.)
+    pub long_suffixes: bool,
     /// An upload stays while another of the same object is published. (Garage drops it, and its
     /// writer's `finish` fails.)
     pub concurrent_uploads: bool,
@@ -38,9 +49,13 @@ impl Default for Profile {
         Self {
             create_only: true,
             if_match: true,
+            conditional_parts: true,
+            atomic_conditions: true,
             user_metadata: true,
             content_type: true,
             checksum: true,
+            fresh_checksums: true,
+            long_suffixes: true,
             concurrent_uploads: true,
         }
     }
@@ -58,6 +73,34 @@ impl Profile {
     #[must_use]
     pub fn with_if_match(mut self, kept: bool) -> Self {
         self.if_match = kept;
+        self
+    }
+
+    /// Sets [`conditional_parts`](Self::conditional_parts).
+    #[must_use]
+    pub fn with_conditional_parts(mut self, enforced: bool) -> Self {
+        self.conditional_parts = enforced;
+        self
+    }
+
+    /// Sets [`atomic_conditions`](Self::atomic_conditions).
+    #[must_use]
+    pub fn with_atomic_conditions(mut self, enforced: bool) -> Self {
+        self.atomic_conditions = enforced;
+        self
+    }
+
+    /// Sets [`fresh_checksums`](Self::fresh_checksums).
+    #[must_use]
+    pub fn with_fresh_checksums(mut self, true_always: bool) -> Self {
+        self.fresh_checksums = true_always;
+        self
+    }
+
+    /// Sets [`long_suffixes`](Self::long_suffixes).
+    #[must_use]
+    pub fn with_long_suffixes(mut self, served: bool) -> Self {
+        self.long_suffixes = served;
         self
     }
 

@@ -34,14 +34,14 @@ pub(crate) enum Fault {
     LeaksOnDrop, LeaksOnCancel, LeaksOnDroppedCancel, LeaksOnDroppedCreate, LeaksOnFailedFinish,
     CancelPublishes,
     // Conditions, options and URIs.
-    IgnoresCreateOnly, ChecksCreateOnlyEarly, SaysAdvisory, ForgetsCondition, IgnoresIfMatch,
+    IgnoresCreateOnly, IgnoresCreateOnlyOfParts, ChecksCreateOnlyEarly, SaysAdvisory, ForgetsCondition, IgnoresIfMatch,
     ChecksIfMatchEarly, ReplacesMissing, NeverMatches, IgnoresExpectedChecksum,
     RefusesAnyChecksum, ChecksAfterwards, DropsMetadata, TakesAnyOptions, TakesAnyUri,
     RefusesNoOptions, DecodesNames,
     // The receipt.
-    NoChecksum, WrongChecksum, WrongUri, QuotedETag,
+    NoChecksum, WrongChecksum, WrongUri, QuotedETag, KeepsOldChecksum,
     // The other calls.
-    FindsMissing, EndIsInclusive, ClampsRanges, DeleteNeedsObject, PutKeepsOld, ListsOneLevel,
+    FindsMissing, EndIsInclusive, RefusesLongSuffixes, ClampsRanges, DeleteNeedsObject, PutKeepsOld, ListsOneLevel,
     ListsDirectories, EmptyListIsError, ListsFirstPage, CloseEndsWriters,
     // Many at a time.
     FewSlots, FewWriters, BoundToTask, Panics,
@@ -194,6 +194,11 @@ impl ObjectStore for BrokenStore {
     async fn stat(&self, uri: &str) -> Result<ObjectMetadata> {
         match self.inner.stat(&self.uri(uri)).await {
             Err(_) if self.fault == FindsMissing => Ok(ObjectMetadata::new(uri, 0)),
+            Ok(mut stat) if self.fault == KeepsOldChecksum => {
+                let old = self.shared.lock().expect("lock").get(uri).cloned();
+                stat.checksum = old.map(|old| crc(&old)).or(stat.checksum);
+                Ok(stat)
+            }
             stat => stat,
         }
     }
@@ -204,6 +209,13 @@ impl ObjectStore for BrokenStore {
             ByteRange::Bounded { start, end } if self.fault == EndIsInclusive && start < end => {
                 let end = end.saturating_add(1);
                 ByteRange::Bounded { start, end }
+            }
+            ByteRange::Last(last) if self.fault == RefusesLongSuffixes => {
+                let size = self.inner.stat(&uri).await?.size;
+                if last > size {
+                    return Err(Error::new(ErrorKind::Unavailable, "more than there are"));
+                }
+                range
             }
             range => range,
         };
@@ -421,6 +433,7 @@ impl BrokenWriter {
             SharesStaging => self.store.shared.lock().expect("lock").remove(&self.uri),
             Compresses if self.uri.ends_with(".gz") => Some([&[0x1f, 0x8b], &held[..]].concat()),
             HoldsBackUntilFinish => Some(held.clone()),
+            IgnoresCreateOnlyOfParts if held.len() > part => Some(held.clone()),
             CountsNothingTaken if !self.late.is_empty() => Some(self.late.clone()),
             _ => None,
         }
@@ -516,6 +529,15 @@ impl ObjectWriter for BrokenWriter {
             let half = Segment::from(self.held[..self.held.len() / 2].to_vec());
             self.store.inner.put(&self.uri, half).await?;
             yield_now().await;
+        }
+        if fault == IgnoresCreateOnlyOfParts && self.held.len() > self.part() {
+            self.options.if_exists = IfExists::Replace;
+        }
+        if fault == KeepsOldChecksum
+            && let Ok(old) = read(&self.store.inner, &self.uri).await
+        {
+            let mut shared = self.store.shared.lock().expect("lock");
+            shared.insert(self.uri.clone(), old);
         }
         let mut inner = self.inner.take().expect("open");
         if let Some(data) = self.rewritten().await {
