@@ -52,7 +52,7 @@ impl ServiceProfile {
         ..Self::UNKNOWN
     };
 
-    /// Ceph RGW 18: CompleteMultipartUpload ignores conditions.
+    /// Ceph RGW 16.2: CompleteMultipartUpload ignores conditions.
     pub const CEPH: Self = Self {
         name: "ceph",
         conditional_complete: false,
