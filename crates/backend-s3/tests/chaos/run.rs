@@ -32,8 +32,15 @@ pub(crate) async fn run(kind: Kind, operation: Operation, seed: u64) -> Result<R
     let mut plan = Plan::arm(&mut setup);
     let (setup, store, done, by_client) = write(setup, &mut plan).await;
     let closed = store.close().await;
+    let budget = store.budget().clone();
     setup.server.settled().await;
-    if kind == Kind::RuntimeEnds {
+    let mut store = Some(store);
+    if kind == Kind::RuntimeEnds
+        && let Some(store) = store.take()
+    {
+        is_of_use(&setup, &store).await?;
+        // With it go the connections that the old runtime left.
+        drop(store);
         runtime::sweep(&setup.server).await;
     }
     let network = setup.network.as_ref().map_or(0, |n| n.injected());
@@ -43,11 +50,13 @@ pub(crate) async fn run(kind: Kind, operation: Operation, seed: u64) -> Result<R
         plan: &plan,
         done: &done,
         closed: &closed,
-        store: &store,
+        budget: &budget,
     };
     let outcome = judge(&evidence).await?;
     plan.disarm();
-    is_of_use(&setup, &store).await?;
+    if let Some(store) = store {
+        is_of_use(&setup, &store).await?;
+    }
     Ok(Report {
         outcome,
         injected: plan.injected() + network + expired + by_client,

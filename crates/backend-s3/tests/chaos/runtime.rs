@@ -103,8 +103,12 @@ async fn go_on(
     writer.finish().await
 }
 
-/// Aborts what the end of the runtime left on the service, as an operator would.
+/// Aborts what the end of the runtime left on the service, as an operator would, once all that was
+/// sent has arrived.
 pub(crate) async fn sweep(server: &TestServer) {
+    while server.stats().connections_open > 0 {
+        sleep(Duration::from_millis(1)).await;
+    }
     let config = aws_sdk_s3::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .http_client(aws_smithy_http_client::Builder::new().build_http())

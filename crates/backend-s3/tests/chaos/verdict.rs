@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use backend_s3::{MultipartUploadConfig, S3ObjectStore, StreamingMultipartSink};
+use backend_s3::{MultipartUploadConfig, StreamingMultipartSink};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use testkit::server::{Algorithm, StoredObject};
 use tokio::time::sleep;
 use writer_core::{Error, ErrorKind, ObjectMetadata, Result};
+use writer_tokio::MemoryBudget;
 
 use crate::act::Done;
 use crate::kind::{Kind, Operation};
@@ -22,7 +23,7 @@ pub(crate) struct Evidence<'a> {
     pub(crate) done: &'a Done,
     /// What the store said when it was closed.
     pub(crate) closed: &'a Result<()>,
-    pub(crate) store: &'a S3ObjectStore,
+    pub(crate) budget: &'a MemoryBudget,
 }
 
 /// Which of the two objects is there.
@@ -51,7 +52,7 @@ pub(crate) async fn judge(evidence: &Evidence<'_>) -> Result<Outcome, String> {
         Done::Dropped => Outcome::Left,
     };
     nothing_is_left(evidence)?;
-    memory_is_free(evidence.store).await?;
+    memory_is_free(evidence.budget).await?;
     Ok(outcome)
 }
 
@@ -162,14 +163,11 @@ fn nothing_is_left(evidence: &Evidence<'_>) -> Result<(), String> {
 }
 
 /// Memory of the budget comes back; from a runtime that was torn down, soon.
-async fn memory_is_free(store: &S3ObjectStore) -> Result<(), String> {
+async fn memory_is_free(budget: &MemoryBudget) -> Result<(), String> {
     let start = Instant::now();
-    while store.budget().used() > 0 {
+    while budget.used() > 0 {
         if start.elapsed() > Duration::from_secs(10) {
-            return Err(format!(
-                "{} bytes of memory are lost",
-                store.budget().used()
-            ));
+            return Err(format!("{} bytes of memory are lost", budget.used()));
         }
         sleep(Duration::from_millis(1)).await;
     }
@@ -194,7 +192,7 @@ async fn violations_are_found() {
             plan: &plan,
             done,
             closed: &Ok(()),
-            store: &store,
+            budget: store.budget(),
         };
         judge(&evidence).await
     };
