@@ -144,17 +144,9 @@ impl Kind {
         }
     }
 
-    /// The reply to Create can get lost, so an upload may stay whose id nobody knows.
+    /// Create may be done when nobody looks for what its lost reply left any more.
     pub(crate) fn may_lose_create(self) -> bool {
-        matches!(
-            self,
-            Self::Stall
-                | Self::Refuse
-                | Self::Reset
-                | Self::HalfClose
-                | Self::LateWork
-                | Self::LostReply
-        )
+        matches!(self, Self::Stall | Self::LateWork)
     }
 
     /// The client does not stay to the end.
