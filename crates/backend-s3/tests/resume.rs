@@ -282,3 +282,103 @@ async fn listings_go_over_all_pages() {
     uris.dedup();
     assert_eq!(uris.len(), UPLOADS);
 }
+
+/// Whatever an earlier upload left, of whatever bytes and in whatever parts: what is resumed becomes
+/// exactly what is written now. More runs with RESUME_RUNS, the same again with RESUME_SEED.
+#[tokio::test]
+async fn whatever_was_left_the_object_is_what_is_written_now() {
+    let number = |name, otherwise| std::env::var(name).map_or(otherwise, |n| n.parse().unwrap());
+    let first: u64 = number("RESUME_SEED", 1);
+    let (mut reused, mut sent_again) = (0, 0);
+    for seed in first..first + number("RESUME_RUNS", 40) {
+        let outcome = resume_by_seed(seed).await;
+        let (bytes, again) = outcome.unwrap_or_else(|error| panic!("RESUME_SEED={seed}: {error}"));
+        reused += u64::from(bytes > 0);
+        sent_again += u64::from(again);
+    }
+    assert!(
+        reused > 0 && sent_again > 0,
+        "{reused} reused, {sent_again} sent again"
+    );
+}
+
+/// Gives how many bytes were reused, and whether a part that was there was sent again.
+async fn resume_by_seed(seed: u64) -> Result<(u64, bool), String> {
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let server = server().start().await.unwrap();
+    let store = store(&server).await;
+    let old = random(seed, rng.usize(..10 * PART as usize));
+    let checked = rng.u8(..4) > 0;
+    let draw = |rng: &mut fastrand::Rng| {
+        options()
+            .with_part_size(PART + rng.u64(..2 * PART))
+            .with_checksums(checked)
+            .with_max_concurrency(rng.usize(1..5))
+    };
+
+    let earlier = draw(&mut rng);
+    let options = if rng.bool() {
+        earlier.clone()
+    } else {
+        draw(&mut rng)
+    };
+    let lost = rng.i32(1..8);
+    let fault = server.inject(
+        Fault::on("UploadPart")
+            .part(lost)
+            .always()
+            .respond(403, "AccessDenied"),
+    );
+    let keeping = store.keeping_parts();
+    let mut writer = open(&keeping, "key", earlier).await;
+    if writer.write_owned(old.clone().into()).await.is_ok() && rng.bool() {
+        let _may_fail = writer.finish().await;
+    }
+    keeping.close().await.unwrap();
+    fault.remove();
+    let left = server
+        .uploads()
+        .first()
+        .map_or(0, |upload| upload.parts.len());
+    server.clear_log();
+
+    let mut new = old;
+    let len = new.len();
+    match rng.u8(..5) {
+        0 => new.truncate(rng.usize(..=len)),
+        1 => new.extend(random(seed + 1, rng.usize(..3 * PART as usize))),
+        2 if len > 0 => new[rng.usize(..len)] ^= 1,
+        _ => {}
+    }
+    let options = match rng.bool() {
+        true => options.with_expected_size(new.len() as u64),
+        false => options,
+    };
+    let resumed = resume(&store, &new, options, now()).await;
+    let receipt = resumed.map_err(|error| error.to_string())?;
+    store.close().await.map_err(|error| error.to_string())?;
+    let object = server.object("key").ok_or("there is no object")?;
+    if object.bytes() != new {
+        return Err(format!(
+            "the object has {} bytes, not what was written",
+            object.size
+        ));
+    }
+    if !server.uploads().is_empty() {
+        return Err(format!("uploads are left: {:?}", server.uploads()));
+    }
+    let reused = receipt.bytes_reused.unwrap_or(0);
+    let sent: u64 = server
+        .log_of("UploadPart")
+        .iter()
+        .map(|part| part.received)
+        .sum();
+    let whole = server.log_of("PutObject").len() == 1;
+    if !whole && reused + sent < new.len() as u64 {
+        return Err(format!(
+            "{reused} bytes reused and {sent} sent, of {}",
+            new.len()
+        ));
+    }
+    Ok((reused, left > 0 && reused == 0))
+}
