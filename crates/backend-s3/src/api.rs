@@ -22,7 +22,7 @@ use writer_core::{Crc64Nvme, Error, ErrorKind, IfExists, Part, Result, WriterOpt
 
 use crate::body::{Outgoing, Progress};
 use crate::digest::PartDigest;
-use crate::error::{asks_to_slow_down, code_of, from_sdk, unsent};
+use crate::error::{asks_to_slow_down, code_of, from_sdk, is_refusal, unsent};
 use crate::lanes::{Lane, Lanes};
 use crate::location::Location;
 
@@ -370,7 +370,7 @@ impl Intercept for SendPart {
 fn is_lost<T, E>(output: &std::result::Result<T, SdkError<E, HttpResponse>>) -> bool {
     let Err(error) = output else { return false };
     let status = error.raw_response().map(|raw| raw.status().as_u16());
-    status.is_none_or(|status| !(400..500).contains(&status) && status != 503)
+    status.is_none_or(|status| !is_refusal(status))
 }
 
 /// Tells the lanes how it went.

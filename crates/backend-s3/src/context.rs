@@ -10,7 +10,7 @@ use crate::api::{Api, Stored, exists_already, replaced};
 use crate::checks::{Hashing, Service};
 use crate::create::Running;
 use crate::digest::{Hasher, PartDigest, Wanted};
-use crate::error::may_have_been_done;
+use crate::error::{Doubt, doubt};
 use crate::resume::Resumed;
 use crate::retry::Retries;
 
@@ -22,6 +22,8 @@ pub(crate) const TOKEN: &str = "writer-token";
 pub(crate) struct Context {
     pub(crate) api: Api,
     pub(crate) options: Arc<WriterOptions>,
+    /// What of the options goes with requests: a condition only if the service keeps it.
+    pub(crate) sent: Arc<WriterOptions>,
     /// How the condition of the write is kept, if it has one.
     pub(crate) condition: Option<Condition>,
     /// What tells this write's object from any other, where it has a condition.
@@ -117,19 +119,28 @@ impl Context {
         F: Future<Output = Result<Stored>>,
     {
         // An attempt without an answer may have done it, and may still do it.
-        let lost = &AtomicBool::new(false);
+        let (lost, failed) = (&AtomicBool::new(false), &AtomicBool::new(false));
         let attempt = |attempt| {
             let sent = request(attempt);
             async move {
                 let stored = sent.await;
-                if stored.as_ref().is_err_and(may_have_been_done) {
-                    lost.store(true, Ordering::Relaxed);
+                match stored.as_ref().map_err(doubt) {
+                    Err(Doubt::Unanswered) => lost.store(true, Ordering::Relaxed),
+                    Err(Doubt::Failed) => failed.store(true, Ordering::Relaxed),
+                    Ok(_) | Err(Doubt::None) => {}
                 }
                 stored
             }
         };
         match self.retry.run(attempt).await {
             Err(error) if lost.load(Ordering::Relaxed) => self.resolve(object, error).await,
+            // The service says that it failed; where it is wrong, the object shows it.
+            Err(error) if failed.load(Ordering::Relaxed) => {
+                match self.look_for(object, &error).await {
+                    Ok(Found::This(stored)) => Ok(stored),
+                    _ => Err(error),
+                }
+            }
             other => other,
         }
     }
@@ -150,15 +161,16 @@ impl Context {
             return Err(ambiguous(error));
         };
         // Without its upload, a Complete that is still on its way has nothing to complete.
-        match self.retry.run(|_| self.api.abort(upload_id)).await {
-            Ok(true) => return Err(error),
-            Ok(false) => {}
+        let aborted = match self.retry.run(|_| self.api.abort(upload_id)).await {
+            Ok(aborted) => aborted,
             Err(abort) => return Err(ambiguous(error.with_note(abort))),
-        }
-        // Completed meanwhile; or the object was replaced since.
-        match self.look_for(object, &error).await? {
-            Found::This(stored) => Ok(stored),
-            Found::None if matches!(before, Found::None) => Err(error),
+        };
+        // It may have been completed meanwhile, and the object replaced since; and some services
+        // say that they aborted what was complete.
+        match (before, self.look_for(object, &error).await?) {
+            (_, Found::This(stored)) => Ok(stored),
+            (Found::None, Found::None) => Err(error),
+            (Found::Other, Found::Other) if aborted => Err(error),
             _ => Err(ambiguous(error)),
         }
     }
@@ -170,17 +182,16 @@ impl Context {
             Err(head) if head.kind() == ErrorKind::NotFound => return Ok(Found::None),
             Err(head) => return Err(ambiguous(error.clone().with_note(head))),
         };
-        let whole = object.whole;
-        let same = match &self.token {
-            Some(token) => found.metadata.get(TOKEN) == Some(token),
-            None => {
-                let is_whole = |whole| found.checksum == Some(whole);
-                found.size == object.size && whole.is_none_or(is_whole)
-            }
+        let is_this = match (&self.token, object.whole, found.checksum) {
+            (Some(token), ..) => Some(found.metadata.get(TOKEN) == Some(token)),
+            _ if found.size != object.size => Some(false),
+            (None, Some(whole), Some(checksum)) if whole != checksum => Some(false),
+            (None, Some(_), Some(_)) if !self.options.is_conditional() => Some(true),
+            // It may be this one, and nothing proves it.
+            _ => None,
         };
-        let proven = self.token.is_some() || whole.is_some() && !self.options.is_conditional();
-        match (same, proven) {
-            (true, true) => {
+        match is_this {
+            Some(true) => {
                 debug!("the answer was lost, but the object is there");
                 Ok(Found::This(Stored {
                     e_tag: found.e_tag,
@@ -188,8 +199,8 @@ impl Context {
                     crc: found.checksum,
                 }))
             }
-            (true, false) => Err(ambiguous(error.clone())),
-            (false, _) => Ok(Found::Other),
+            Some(false) => Ok(Found::Other),
+            None => Err(ambiguous(error.clone())),
         }
     }
 }

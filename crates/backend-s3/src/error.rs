@@ -73,23 +73,42 @@ pub(crate) fn unsent(error: Error) -> Error {
     error.clone().with_source(Unsent(error))
 }
 
-/// True if PutObject or CompleteMultipartUpload may have been carried out, or may still be, in
-/// spite of this error: no answer came, or one that is not the service's own.
-pub(crate) fn may_have_been_done(error: &Error) -> bool {
+/// Whether PutObject or CompleteMultipartUpload may have been carried out in spite of an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Doubt {
+    /// It was refused, or never sent.
+    None,
+    /// The service says that it failed (500 with a code), which it does not know for sure.
+    Failed,
+    /// No answer came, or one that is not the service's own: it may still be carried out.
+    Unanswered,
+}
+
+pub(crate) fn doubt(error: &Error) -> Doubt {
     let mut cause = error.source();
     while let Some(error) = cause {
         if error.is::<Unsent>() {
-            return false;
+            return Doubt::None;
         }
         let answer = answer_in::<PutObjectError>(error)
             .or_else(|| answer_in::<CompleteMultipartUploadError>(error));
-        if let Some((status, has_code)) = answer {
-            return !has_code && !matches!(status, 400..=499 | 501 | 503);
+        match answer {
+            Some((status, _)) if is_refusal(status) => return Doubt::None,
+            Some((_, true)) => return Doubt::Failed,
+            Some((_, false)) => return Doubt::Unanswered,
+            None => cause = error.source(),
         }
-        cause = error.source();
     }
     // Anything else failed on this side.
-    error.kind() == ErrorKind::Unavailable
+    match error.kind() {
+        ErrorKind::Unavailable => Doubt::Unanswered,
+        _ => Doubt::None,
+    }
+}
+
+/// True if a service that answers with `status` has not done what it was asked.
+pub(crate) fn is_refusal(status: u16) -> bool {
+    matches!(status, 400..=499 | 501 | 503)
 }
 
 /// The status of the answer to a request, and whether it has an error code of S3.

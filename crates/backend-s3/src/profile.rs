@@ -75,9 +75,9 @@ impl ServiceProfile {
         ..Self::UNKNOWN
     };
 
-    /// Servers that are made with the crate s3s 0.14, as is the one of this project's tests.
-    pub const S3S: Self = Self {
-        name: "s3s",
+    /// The server of this project's tests, which keeps all that S3 promises.
+    pub const DEV: Self = Self {
+        name: "dev-s3",
         ..Self::AWS
     };
 
@@ -89,7 +89,7 @@ impl ServiceProfile {
         Self::CEPH,
         Self::GARAGE,
         Self::R2,
-        Self::S3S,
+        Self::DEV,
     ];
 
     /// The profile that is called `name`.
@@ -125,10 +125,15 @@ impl ServiceProfile {
         let authority = authority.split(['/', '?']).next().unwrap_or_default();
         let host = authority.split(':').next().unwrap_or_default();
         let host = host.to_ascii_lowercase();
-        let is_below = |domain: &str| host.strip_suffix(domain).is_some_and(|h| h.ends_with('.'));
-        if is_below("amazonaws.com") || is_below("amazonaws.com.cn") {
+        let below = |domain: &str| host.strip_suffix(domain)?.strip_suffix('.');
+        // Machines and load balancers have such names, too, and anything may run there.
+        let is_s3 = |label: &str| {
+            label == "s3" || label.starts_with("s3-") || label.starts_with("s3express-")
+        };
+        let amazon = below("amazonaws.com").or_else(|| below("amazonaws.com.cn"));
+        if amazon.is_some_and(|host| host.split('.').any(is_s3)) {
             Self::AWS
-        } else if is_below("r2.cloudflarestorage.com") {
+        } else if below("r2.cloudflarestorage.com").is_some() {
             Self::R2
         } else {
             Self::UNKNOWN
@@ -136,7 +141,12 @@ impl ServiceProfile {
     }
 }
 
-/// What is done about conditions on a service that is not known to keep them. One that ignores
+/// What is done about conditions on a service that is not known to keep them.
+///
+/// Any conditional write keeps a token in the object's metadata, under the name `writer-token`, which
+/// tells whether an object is its own when the answer was lost. `stat` and receipts leave it out.
+///
+/// As to such a service: One that ignores
 /// them would replace the very object that the condition protects, and say that all is well.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -222,6 +232,22 @@ mod tests {
             (
                 Some("https://S3.cn-north-1.amazonaws.com.cn:443/"),
                 ServiceProfile::AWS,
+            ),
+            (
+                Some("https://b.vpce-1.s3.us-east-1.vpce.amazonaws.com"),
+                ServiceProfile::AWS,
+            ),
+            (
+                Some("https://s3-fips.us-east-1.amazonaws.com"),
+                ServiceProfile::AWS,
+            ),
+            (
+                Some("http://ec2-1-2-3-4.compute-1.amazonaws.com:9000"),
+                ServiceProfile::UNKNOWN,
+            ),
+            (
+                Some("http://minio-1.us-east-1.elb.amazonaws.com"),
+                ServiceProfile::UNKNOWN,
             ),
             (
                 Some("https://1234.r2.cloudflarestorage.com"),

@@ -33,7 +33,7 @@ pub(crate) async fn put(
     whole.begin();
     let part = whole.part();
     // An object that is created only can't be sent a second time if no checksum comes back.
-    let mut sign = context.signs() || context.options.is_conditional();
+    let mut sign = context.signs() || context.condition.is_some();
     loop {
         let digest = context.hasher.digest(part, context.wanted(sign)).await?;
         sources.verify()?;
@@ -42,7 +42,7 @@ pub(crate) async fn put(
         let digest = &digest;
         let put = |attempt| async move {
             count_retry(retries, attempt);
-            let sent = context.api.put_object(part, digest, &context.options).await;
+            let sent = context.api.put_object(part, digest, &context.sent).await;
             sent.map_err(|error| blame(sources, error))
         };
         let object = Publication {
@@ -134,7 +134,7 @@ async fn complete_once(
     parts: &[StoredPart],
     whole: Option<Crc64Nvme>,
 ) -> Result<Stored> {
-    let (api, options) = (&context.api, &context.options);
+    let (api, options) = (&context.api, &context.sent);
     let refusal = match api.complete(upload_id, parts, whole, options).await? {
         Completed::Done(stored) => return Ok(stored),
         Completed::InvalidPart(refusal) => refusal,

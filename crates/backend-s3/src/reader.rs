@@ -6,6 +6,7 @@ use aws_sdk_s3::types::ChecksumMode;
 use writer_core::{ByteRange, Error, ErrorKind, ObjectMetadata, ObjectReader, Result, Segment};
 
 use crate::api::{Api, decode, unquoted, unsigned};
+use crate::context::TOKEN;
 use crate::error::from_sdk;
 
 #[derive(Debug)]
@@ -42,6 +43,7 @@ impl S3Reader {
         metadata.last_modified = output.last_modified().and_then(|at| (*at).try_into().ok());
         metadata.content_type = output.content_type().map(str::to_owned);
         metadata.metadata = output.metadata.into_iter().flatten().collect();
+        metadata.metadata.remove(TOKEN);
         Ok(Self {
             api: api.clone(),
             metadata,
@@ -73,6 +75,11 @@ impl ObjectReader for S3Reader {
                     let error = Error::new(ErrorKind::Unavailable, text);
                     return Err(error.with_uri(uri).with_retryable(true));
                 }
+                Some(Err(error)) if is_damaged(&error) => {
+                    let text = "the bytes do not have the checksum that the service says";
+                    let error = Error::new(ErrorKind::ChecksumMismatch, text).with_source(error);
+                    return Err(error.with_uri(uri));
+                }
                 Some(Err(error)) => {
                     let text = format!("GetObject: the answer broke off: {error}");
                     let error = Error::new(ErrorKind::Unavailable, text).with_source(error);
@@ -81,6 +88,12 @@ impl ObjectReader for S3Reader {
             }
         }
     }
+}
+
+/// True if the SDK has compared what it has read, and found another checksum.
+fn is_damaged(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut causes = std::iter::successors(Some(error), |error| error.source());
+    causes.any(|error| error.is::<aws_smithy_checksums::body::validate::Error>())
 }
 
 /// <https://www.rfc-editor.org/rfc/rfc9110#name-range>: both ends are included. Services count

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use aws_sdk_s3::Client;
 use writer_core::{
-    ByteRange, Condition, Error, ErrorKind, ObjectLister, ObjectMetadata, ObjectReader,
+    ByteRange, Condition, Error, ErrorKind, IfExists, ObjectLister, ObjectMetadata, ObjectReader,
     ObjectStore, ObjectWriter, PartLimits, PartSizing, Result, Segment, WriterOptions,
 };
 use writer_tokio::{CleanUps, MemoryBudget, open_writer};
@@ -88,7 +88,8 @@ impl S3ObjectStore {
     ///
     /// The client's retries, time-outs, stalled-stream protection and checksums are replaced by
     /// this crate's. As the client does not tell, [`PayloadSigning::Auto`] signs unless
-    /// `config.endpoint_url` is an `https://` URL.
+    /// `config.endpoint_url` is an `https://` URL; and it is taken for
+    /// [`ServiceProfile::UNKNOWN`], unless `config` names its endpoint or its profile.
     ///
     /// # Errors
     ///
@@ -102,7 +103,11 @@ impl S3ObjectStore {
         let connected = Connected {
             client: tuned(client, config),
             plain: !secure,
-            profile: ServiceProfile::of_endpoint(config.endpoint_url.as_deref()),
+            // Without its URL, it may be any service.
+            profile: match config.endpoint_url.as_deref() {
+                Some(url) => ServiceProfile::of_endpoint(Some(url)),
+                None => ServiceProfile::UNKNOWN,
+            },
         };
         Self::with_client(connected, config)
     }
@@ -188,8 +193,15 @@ impl S3ObjectStore {
         if let Some(token) = &token {
             options.metadata.insert(TOKEN.to_owned(), token.clone());
         }
+        let mut sent = options.clone();
+        if condition == Some(Condition::Advisory) {
+            // The service may refuse what it does not know.
+            sent.if_exists = IfExists::Replace;
+            sent.if_match = None;
+        }
         Context {
             api: self.api(location),
+            sent: Arc::new(sent),
             options: Arc::new(options),
             condition,
             token,
@@ -232,6 +244,10 @@ impl S3ObjectStore {
         mut options: WriterOptions,
     ) -> Result<Box<dyn ObjectWriter>> {
         let location = Location::object(uri)?;
+        if options.metadata.contains_key(TOKEN) {
+            let text = format!("the name {TOKEN} is taken: conditional writes keep a token there");
+            return Err(Error::new(ErrorKind::InvalidInput, text).with_uri(uri));
+        }
         let mut resumed = None;
         if let Some(how) = &self.0.mode.resume {
             let found = self.find_upload(&location, how, &options).await;
@@ -274,7 +290,9 @@ impl ObjectStore for S3ObjectStore {
     async fn stat(&self, uri: &str) -> Result<ObjectMetadata> {
         let api = self.api(Location::object(uri)?);
         let found = self.0.retry.run(|_| api.head()).await;
-        found.map_err(|error| error.with_uri(uri))
+        let mut found = found.map_err(|error| error.with_uri(uri))?;
+        found.metadata.remove(TOKEN);
+        Ok(found)
     }
 
     async fn get(&self, uri: &str, range: ByteRange) -> Result<Box<dyn ObjectReader>> {

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use writer_core::{ObjectMetadata, ObjectWriter, Page, Result, Segment};
 
+use crate::context::TOKEN;
 use crate::sink::StreamingMultipartSink;
 
 /// Writes one S3 object: a [`StreamingMultipartSink`] behind
@@ -24,6 +25,7 @@ impl S3StreamingWriter {
         if !sink.is_resumed() {
             receipt.content_type.clone_from(&options.content_type);
             receipt.metadata.clone_from(&options.metadata);
+            receipt.metadata.remove(TOKEN);
         }
         receipt.condition = sink.condition();
         let resumed = sink.is_resumed();

@@ -117,7 +117,7 @@ pub(crate) struct S3Args {
     /// Put the bucket into the path of requests, not into the host name
     #[arg(long, global = true)]
     pub(crate) path_style: bool,
-    /// What the service is: aws, ceph, garage, r2, s3s, basic (no CRC64NVME, equal parts) or
+    /// What the service is: aws, ceph, dev-s3, garage, r2, basic (no CRC64NVME, equal parts) or
     /// unknown. Without this it is told by the host [env: S3_CLI_SERVICE]
     #[arg(
         long,

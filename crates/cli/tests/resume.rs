@@ -187,12 +187,12 @@ fn a_probe_tells_which_profile_a_service_is() {
         command.args(["probe", "s3://test/", "--service", service]);
         stdout(&command.output().unwrap())
     };
-    let right = probe("s3s");
+    let right = probe("dev-s3");
     assert!(
         right.contains("yes     PutObject keeps If-None-Match"),
         "{right}"
     );
-    assert!(right.ends_with("The profile \"s3s\", which is used, is right.\n"));
+    assert!(right.ends_with("The profile \"dev-s3\", which is used, is right.\n"));
     assert!(probe("unknown").ends_with("Use --service=aws (S3_CLI_SERVICE).\n"));
     assert!(server.keys().is_empty() && server.uploads().is_empty());
 }

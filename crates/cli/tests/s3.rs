@@ -45,30 +45,6 @@ fn files_and_pipes_arrive_whole() {
     assert!(server.uploads().is_empty());
 }
 
-/// Neither at the highest level nor in errors.
-#[test]
-fn no_secret_is_logged() {
-    let server = server();
-    let folders = Folders::new();
-    let file = folders.source("source", b"what-is-in-it");
-    let private = ["a-private-value", "a-wrong-key", "what-is-in-it"];
-    for (secret, code) in [(server.secret_key(), 0), ("a-wrong-key", 4)] {
-        let output = cli(&server)
-            .env("AWS_SECRET_ACCESS_KEY", secret)
-            .args(["-vvv", "put", "--metadata", "k=a-private-value"])
-            .arg(&file)
-            .arg("s3://test/logged")
-            .output()
-            .unwrap();
-        assert_code(&output, code);
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(errors.contains("s3://test/logged"), "{errors}");
-        for text in private.iter().copied().chain([server.secret_key()]) {
-            assert!(!errors.contains(text), "{text:?} in: {errors}");
-        }
-    }
-}
-
 #[test]
 fn the_destination_may_come_first() {
     let server = server();

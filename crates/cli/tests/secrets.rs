@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use common::server::{cli, server};
-use common::{Folders, bytes, piped, send};
+use common::{Folders, assert_code, bytes, piped, send};
 use rustix::process::Signal;
 use testkit::server::TestServer;
 
@@ -141,4 +141,28 @@ fn a_service_that_is_not_there_gets_no_secret_printed() {
             }
         }
     });
+}
+
+/// What is stored, and what is said of it, is nobody's business either.
+#[test]
+fn no_content_is_printed() {
+    let server = server();
+    let folders = Folders::new();
+    let file = folders.source("source", b"what-is-in-it");
+    let private = ["a-private-value", "a-wrong-key", "what-is-in-it"];
+    for (secret, code) in [(server.secret_key(), 0), ("a-wrong-key", 4)] {
+        let output = cli(&server)
+            .env("AWS_SECRET_ACCESS_KEY", secret)
+            .args(["-vvv", "put", "--metadata", "k=a-private-value"])
+            .arg(&file)
+            .arg("s3://test/logged")
+            .output()
+            .unwrap();
+        assert_code(&output, code);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(errors.contains("s3://test/logged"), "{errors}");
+        for text in private.iter().copied().chain([server.secret_key()]) {
+            assert!(!errors.contains(text), "{text:?} in: {errors}");
+        }
+    }
 }

@@ -175,7 +175,7 @@ fn config(
             _ => 8,
         });
     S3Config::default()
-        .with_service(ServiceProfile::S3S)
+        .with_service(ServiceProfile::DEV)
         .with_endpoint_url(endpoint)
         .with_region(server.region())
         .with_credentials(server.access_key(), server.secret_key())

@@ -29,7 +29,7 @@ pub fn config(server: &TestServer) -> S3Config {
             min_part_size: PART,
             ..PartLimits::S3
         })
-        .with_service(ServiceProfile::S3S)
+        .with_service(ServiceProfile::DEV)
         .with_retry(
             RetryPolicy::default()
                 .with_backoff(Duration::from_millis(1), Duration::from_millis(20)),

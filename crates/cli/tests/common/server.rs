@@ -20,6 +20,6 @@ pub fn cli(server: &TestServer) -> Command {
         .env("AWS_ACCESS_KEY_ID", server.access_key())
         .env("AWS_SECRET_ACCESS_KEY", server.secret_key())
         .env("AWS_REGION", server.region())
-        .env("S3_CLI_SERVICE", "s3s");
+        .env("S3_CLI_SERVICE", "dev-s3");
     command
 }

@@ -175,7 +175,7 @@ fn welcome(server: &TestServer, cli: &Cli) -> io::Result<()> {
     println!("export AWS_ACCESS_KEY_ID={}", server.access_key());
     println!("export AWS_SECRET_ACCESS_KEY={}", server.secret_key());
     println!("export AWS_REGION={}", server.region());
-    println!("export S3_CLI_SERVICE=s3s");
+    println!("export S3_CLI_SERVICE=dev-s3");
     println!(
         "# and then, for one: aws s3 cp FILE s3://{}/",
         server.bucket()

@@ -1,7 +1,8 @@
-//! Says what a service does with the requests that a writer is made of, one line per feature.
+//! Surveys what a service does with the requests that a writer is made of, one line per feature: the
+//! table in `docs/compatibility.md`. What matters to a user of a service, `s3-cli probe` finds out.
 //!
 //! ```text
-//! cargo run -p backend-s3 --example probe -- s3://BUCKET/PREFIX/ [--create-bucket]
+//! cargo run -p backend-s3 --example survey -- s3://BUCKET/PREFIX/ [--create-bucket]
 //! ```
 //!
 //! The service is the one that the AWS environment variables describe. It is asked through the SDK
@@ -35,7 +36,7 @@ async fn main() -> Result<ExitCode, BoxError> {
         .first()
         .and_then(|uri| common::bucket_and_prefix(uri));
     let Some((bucket, prefix)) = place else {
-        println!("usage: probe s3://BUCKET/PREFIX/ [--create-bucket]");
+        println!("usage: survey s3://BUCKET/PREFIX/ [--create-bucket]");
         return Ok(ExitCode::from(2));
     };
     let client = common::client().await;
