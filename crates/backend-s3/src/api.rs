@@ -3,7 +3,7 @@
 mod look;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use aws_runtime::auth::PayloadSigningOverride;
@@ -68,6 +68,8 @@ pub(crate) struct StoredPart {
     pub(crate) len: u64,
     pub(crate) e_tag: String,
     pub(crate) crc: Option<Crc64Nvme>,
+    /// The service knows that checksum.
+    pub(crate) is_known: bool,
 }
 
 /// How CompleteMultipartUpload ended.
@@ -78,12 +80,12 @@ pub(crate) enum Completed {
 }
 
 impl Api {
-    /// Gives the upload id, and whether the service will compute checksums by itself. Sets `lost`
-    /// if an upload may have been created of which there was no answer.
+    /// Gives the upload id, and whether the service will compute checksums by itself. Counts in
+    /// `lost` an upload that may have been created and of which there was no answer.
     pub(crate) async fn create(
         &self,
         options: &WriterOptions,
-        lost: &AtomicBool,
+        lost: &AtomicUsize,
     ) -> Result<(Arc<str>, bool)> {
         let request = self
             .client
@@ -102,7 +104,7 @@ impl Api {
         };
         let answer = self.answered(request.send()).await;
         if answer.as_ref().map_or(true, is_lost) {
-            lost.store(true, Ordering::Relaxed);
+            lost.fetch_add(1, Ordering::Relaxed);
         }
         let output = answer?.map_err(|error| from_sdk("CreateMultipartUpload", error))?;
         match output.upload_id() {
@@ -209,7 +211,9 @@ impl Api {
                 CompletedPart::builder()
                     .part_number(number(part.number)?)
                     .e_tag(&part.e_tag)
-                    .set_checksum_crc64_nvme(self.encode(part.crc))
+                    .set_checksum_crc64_nvme(
+                        self.encode(part.crc.filter(|_| part.is_known && whole.is_some())),
+                    )
                     .build(),
             );
         }

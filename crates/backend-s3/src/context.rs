@@ -53,7 +53,13 @@ pub(crate) enum Verdict {
 
 impl Context {
     pub(crate) fn signs(&self) -> bool {
-        self.sign || self.service.is_silent()
+        self.sign || self.service.is_silent() || self.takes_no_checksums()
+    }
+
+    /// True if the upload was begun by another, without checksums.
+    pub(crate) fn takes_no_checksums(&self) -> bool {
+        let resumed = self.resumed.as_ref();
+        resumed.is_some_and(|resumed| resumed.takes_no_checksums())
     }
 
     /// When to hash the parts of a multipart upload.

@@ -2,10 +2,11 @@
 //!
 //! A request that was done, and whose answer did not arrive, leaves an upload that nobody knows.
 //! It is looked for among those of the same object that were begun within the time in which
-//! answers were lost, and removed at the end if it has no parts by then.
+//! answers were lost, and removed at the end if it has no parts by then; unless there are more of
+//! them than answers that were lost.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -24,7 +25,7 @@ const SLACK: Duration = Duration::from_secs(2);
 pub(crate) struct Running(Mutex<HashSet<Arc<str>>>);
 
 impl Running {
-    fn add(&self, id: &Arc<str>) {
+    pub(crate) fn add(&self, id: &Arc<str>) {
         self.ids().insert(Arc::clone(id));
     }
 
@@ -32,7 +33,7 @@ impl Running {
         self.ids().remove(id);
     }
 
-    fn has(&self, id: &str) -> bool {
+    pub(crate) fn has(&self, id: &str) -> bool {
         self.ids().contains(id)
     }
 
@@ -50,9 +51,14 @@ pub(crate) async fn create(
     created: watch::Sender<Option<Result<Arc<str>>>>,
 ) -> Vec<String> {
     let began = Instant::now();
-    let lost = AtomicBool::new(false);
-    let attempt = |_| async {
-        let created = context.api.create(&context.options, &lost).await;
+    let lost = &AtomicUsize::new(0);
+    let (context, stopping) = (&context, &*stopping);
+    let attempt = |attempt| async move {
+        if attempt > 1 && stopping.load(Ordering::Relaxed) {
+            let text = "the upload was stopped before the service had created it";
+            return Err(Error::new(ErrorKind::Interrupted, text));
+        }
+        let created = context.api.create(&context.options, lost).await;
         created.map_err(|error| {
             let again = error.is_retryable() && !stopping.load(Ordering::Relaxed);
             error.with_retryable(again)
@@ -66,11 +72,17 @@ pub(crate) async fn create(
     });
     let id = own.as_ref().ok().cloned();
     created.send_replace(Some(own));
-    if !lost.load(Ordering::Relaxed) {
+    let lost = lost.load(Ordering::Relaxed);
+    if lost == 0 {
         return Vec::new();
     }
-    match lost_since(&context, id.as_deref(), began.elapsed()).await {
-        Ok(lost) => lost,
+    match lost_since(context, id.as_deref(), began.elapsed()).await {
+        Ok(found) if found.len() <= lost => found,
+        Ok(found) => {
+            // Some of them are somebody's, and nothing tells which.
+            warn!(uploads = ?found, "lost answers may have left uploads among these");
+            Vec::new()
+        }
         Err(error) => {
             debug!(%error, "whether lost answers left uploads can't be looked up");
             Vec::new()

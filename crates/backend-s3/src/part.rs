@@ -118,14 +118,26 @@ impl PartTask {
     async fn send_hashed(&self, upload_id: &str, mut digest: PartDigest) -> Result<StoredPart> {
         let context = &self.context;
         loop {
+            let tells = !context.takes_no_checksums();
             let attempt = |attempt| async move {
                 count_retry(&self.retries, attempt);
                 let part = self.part.part();
-                let sent = context.api.upload_part(upload_id, part, Some(digest)).await;
+                let told = PartDigest {
+                    crc: digest.crc.filter(|_| tells),
+                    ..digest
+                };
+                let sent = context.api.upload_part(upload_id, part, Some(told)).await;
                 let stored = sent.map(|(stored, _)| stored);
                 self.blame_source(stored, digest).await
             };
-            let stored = context.retry.run(attempt).await?;
+            let stored = match context.retry.run(attempt).await {
+                Ok(stored) => stored,
+                Err(error) if tells && self.may_go_without(digest, &error) => {
+                    digest = self.digest_with(true).await?;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             match context.verify(&stored, &digest) {
                 Verdict::Stored => return self.stored(stored, digest),
                 Verdict::Unverified => {
@@ -135,6 +147,13 @@ impl PartTask {
                 Verdict::Damaged(error) => return Err(error),
             }
         }
+    }
+
+    /// True if a part of an upload that is taken up again was refused for its checksum.
+    fn may_go_without(&self, sent: PartDigest, error: &Error) -> bool {
+        let resumed = self.context.resumed.as_ref();
+        let resumed = resumed.filter(|_| sent.crc.is_some());
+        resumed.is_some_and(|resumed| resumed.refused_checksum(error))
     }
 
     fn stored(&self, stored: Stored, sent: PartDigest) -> Result<StoredPart> {
@@ -150,6 +169,7 @@ impl PartTask {
             len: self.len(),
             e_tag,
             crc: sent.crc,
+            is_known: true,
         })
     }
 

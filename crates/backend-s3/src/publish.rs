@@ -135,6 +135,7 @@ async fn complete_once(
     whole: Option<Crc64Nvme>,
 ) -> Result<Stored> {
     let (api, options) = (&context.api, &context.sent);
+    let whole = whole.filter(|_| !context.takes_no_checksums());
     let refusal = match api.complete(upload_id, parts, whole, options).await? {
         Completed::Done(stored) => return Ok(stored),
         Completed::InvalidPart(refusal) => refusal,

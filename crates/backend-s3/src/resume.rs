@@ -5,12 +5,15 @@
 //! sent. So whatever has changed since is sent, and only what was compared counts.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use aws_sdk_s3::types::ChecksumAlgorithm;
 use tracing::{info, warn};
-use writer_core::{Error, ErrorKind, ObjectWriter, Part, PartLimits, Result, WriterOptions};
+use writer_core::{
+    Crc64Nvme, Error, ErrorKind, ObjectWriter, Part, PartLimits, Result, WriterOptions,
+};
 use writer_tokio::Codec;
 
 use crate::api::{Parts, Pending, StoredPart};
@@ -144,11 +147,16 @@ impl S3ObjectStore {
         }
         let api = self.api(location.clone());
         if let Some(id) = &how.upload_id {
+            if self.running().has(id) {
+                let text = format!("upload {id} is running, in this very program");
+                return Err(Error::new(ErrorKind::InvalidInput, text));
+            }
             let parts = self.retries().run(|_| api.list_parts(id)).await?;
             return Resumed::new(id, parts).map(Some);
         }
         let mut uploads = self.pending(location).await?;
-        uploads.retain(|upload| upload.key == location.key);
+        let running = self.running();
+        uploads.retain(|upload| upload.key == location.key && !running.has(&upload.upload_id));
         uploads.sort_by_key(|upload| std::cmp::Reverse(upload.initiated));
         let mut refusal = None;
         for upload in uploads {
@@ -159,6 +167,9 @@ impl S3ObjectStore {
                 Err(error) if error.kind() == ErrorKind::NotFound => continue,
                 Err(error) => return Err(error),
             };
+            if parts.parts.is_empty() {
+                continue;
+            }
             let idle = idle(&upload, &parts, SystemTime::now());
             if idle < how.min_idle {
                 refusal.get_or_insert_with(|| in_use(&upload, idle, how.min_idle));
@@ -206,6 +217,8 @@ fn in_use(upload: &Pending, idle: Duration, min_idle: Duration) -> Error {
 pub(crate) struct Resumed {
     pub(crate) upload_id: Arc<str>,
     parts: HashMap<u32, Earlier>,
+    /// It was begun without checksums, and takes none.
+    takes_none: AtomicBool,
 }
 
 /// A part that an earlier upload stored.
@@ -239,6 +252,7 @@ impl Resumed {
         Ok(Arc::new(Self {
             upload_id: upload_id.into(),
             parts,
+            takes_none: AtomicBool::new(false),
         }))
     }
 
@@ -278,12 +292,29 @@ impl Resumed {
             return Ok(None);
         };
         let stored = &earlier.stored;
-        let is_same = stored.len == part.len() && is_same(context, part, stored).await?;
-        let is_same = *earlier.is_same.get_or_init(|| is_same);
-        Ok(is_same.then(|| StoredPart {
-            crc: stored.crc.filter(|_| context.options.enable_checksums),
+        let crc = match stored.len == part.len() {
+            true => crc_if_same(context, part, stored).await?,
+            false => None,
+        };
+        let is_same = *earlier.is_same.get_or_init(|| crc.is_some());
+        Ok(crc.filter(|_| is_same).map(|crc| StoredPart {
+            crc: context.options.enable_checksums.then_some(crc),
+            is_known: stored.crc.is_some(),
             ..stored.clone()
         }))
+    }
+
+    /// True if parts go without their checksums, because the upload was begun without.
+    pub(crate) fn takes_no_checksums(&self) -> bool {
+        self.takes_none.load(Ordering::Relaxed)
+    }
+
+    /// Takes note of how the service refused a part with its checksum; true if it may take it
+    /// without.
+    pub(crate) fn refused_checksum(&self, error: &Error) -> bool {
+        let refused = error.kind() == ErrorKind::InvalidInput;
+        self.takes_none.fetch_or(refused, Ordering::Relaxed);
+        refused
     }
 
     /// Bytes that were not sent, because they were there.
@@ -311,17 +342,23 @@ impl Resumed {
     }
 }
 
-async fn is_same(context: &Context, part: &Part, listed: &StoredPart) -> Result<bool> {
+/// The checksum of `part`, if `listed` is the same.
+async fn crc_if_same(
+    context: &Context,
+    part: &Part,
+    listed: &StoredPart,
+) -> Result<Option<Crc64Nvme>> {
     let wanted = Wanted {
         crc: true,
         sha256: false,
         md5: listed.crc.is_none(),
     };
     let digest = context.hasher.digest(part, wanted).await?;
-    Ok(match listed.crc {
+    let is_same = match listed.crc {
         Some(_) => digest.crc == listed.crc,
         None => has_md5(&listed.e_tag, &digest),
-    })
+    };
+    Ok(digest.crc.filter(|_| is_same))
 }
 
 /// The ETag of a part is the MD5 of its bytes, unless it is encrypted with a key of KMS.

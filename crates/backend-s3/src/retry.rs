@@ -120,7 +120,8 @@ impl Retries {
                     if error.is_retryable() && attempt < self.policy.attempts_for(&error) =>
                 {
                     let wait = self.policy.wait(attempt, fastrand::f64());
-                    let wait = wait.max(self.bucket.take(Instant::now()));
+                    let turn = self.bucket.take(Instant::now());
+                    let wait = wait.max(turn.wait());
                     // What passes by itself is not worth a line; what takes seconds is.
                     if attempt < WORTH_A_WARNING {
                         tracing::debug!(%error, attempt, ?wait, "trying again");
@@ -128,6 +129,7 @@ impl Retries {
                         tracing::warn!(%error, attempt, "still failing, trying again");
                     }
                     tokio::time::sleep(wait).await;
+                    turn.came();
                     attempt += 1;
                 }
                 Err(error) => return Err(attempted(error, attempt)),

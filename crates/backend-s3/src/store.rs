@@ -217,6 +217,10 @@ impl S3ObjectStore {
         }
     }
 
+    pub(crate) fn running(&self) -> &Running {
+        &self.0.running
+    }
+
     pub(crate) fn retries(&self) -> &Retries {
         &self.0.retry
     }

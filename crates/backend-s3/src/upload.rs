@@ -104,6 +104,9 @@ struct Upload {
 impl Upload {
     fn new(context: Context, failure: watch::Sender<Option<Error>>) -> Self {
         let resumed = context.resumed.as_ref();
+        if let Some(resumed) = resumed {
+            context.running.add(&resumed.upload_id);
+        }
         let created = resumed.map(|resumed| watch::channel(Some(Ok(resumed.upload_id.clone()))).1);
         Self {
             context,
@@ -227,6 +230,7 @@ impl Upload {
             Ok(receipt) => {
                 self.ended = true;
                 self.remove_lost().await;
+                self.leave();
                 Ok(receipt)
             }
             Err(error) => Err(self.fail(error).await),
@@ -277,11 +281,12 @@ impl Upload {
         if self.ended {
             return error;
         }
-        if let Some(id) = self.kept() {
-            error = error.with_note(format!("upload {id} keeps its parts, to be resumed"));
-        }
         debug!(%error, "failed");
         self.failure.send_replace(Some(error.clone()));
+        if let Some(id) = self.kept() {
+            error = error.with_note(format!("upload {id} keeps its parts, to be resumed"));
+            self.failure.send_replace(Some(error.clone()));
+        }
         if let Err(left) = self.stop().await {
             error = error.with_note(left.message());
         }
@@ -297,6 +302,7 @@ impl Upload {
         if !self.ended {
             self.ended = true;
             self.left = self.clean_up().await.err();
+            self.leave();
         }
         match &self.left {
             Some(left) => Err(left.clone()),
@@ -309,12 +315,23 @@ impl Upload {
         self.queue.clear();
         self.whole = None;
         self.active.shutdown().await;
-        let aborted = match self.context.keep_parts {
+        let aborted = match self.is_worth_keeping() {
             true => Ok(()),
             false => self.abort().await,
         };
         self.remove_lost().await;
         aborted
+    }
+
+    /// Leaves the upload, if any is left, to others.
+    fn leave(&self) {
+        let created = self
+            .created
+            .as_ref()
+            .map(|created| created.borrow().clone());
+        if let Some(Some(Ok(id))) = created {
+            self.context.running.remove(&id);
+        }
     }
 
     async fn remove_lost(&mut self) {
@@ -325,9 +342,21 @@ impl Upload {
         }
     }
 
+    /// True if there is something that could be resumed, and is to stay for that.
+    fn is_worth_keeping(&self) -> bool {
+        let has_parts = !self.stored.is_empty() || self.context.resumed.is_some();
+        let failure = self.failure.borrow().as_ref().map(Error::kind);
+        // Of these, no other try makes an object.
+        let is_final = matches!(
+            failure,
+            Some(ErrorKind::AlreadyExists | ErrorKind::PreconditionFailed)
+        );
+        self.context.keep_parts && has_parts && !is_final
+    }
+
     /// The id of the upload whose parts stay, if it has one.
     fn kept(&self) -> Option<Arc<str>> {
-        let created = self.created.as_ref().filter(|_| self.context.keep_parts)?;
+        let created = self.created.as_ref().filter(|_| self.is_worth_keeping())?;
         created.borrow().as_ref()?.as_ref().ok().cloned()
     }
 
@@ -344,19 +373,9 @@ impl Upload {
     }
 
     async fn on_writer_gone(&mut self, cleanup: Option<&CleanUp>) {
-        self.end(cleanup).await;
-        if let Some(Ok(id)) = self
-            .created
-            .as_ref()
-            .and_then(|created| created.borrow().clone())
-        {
-            self.context.running.remove(&id);
-        }
-    }
-
-    async fn end(&mut self, cleanup: Option<&CleanUp>) {
         if !self.ended && !self.context.abort_on_drop {
             self.active.shutdown().await;
+            self.leave();
             return;
         }
         if let Err(error) = self.stop().await {

@@ -85,6 +85,13 @@ async fn looking_first_protects_what_is_there() {
         assert_eq!(server.object("key").unwrap().bytes(), "new");
     }
     assert!(server.uploads().is_empty());
+    // Such a service might refuse them.
+    let conditions = ["if-none-match", "if-match"];
+    let log = server.log();
+    let mut sent = log
+        .iter()
+        .flat_map(|request| conditions.map(|name| request.header(name)));
+    assert!(sent.all(|header| header.is_none()));
 }
 
 #[tokio::test]
@@ -132,6 +139,27 @@ async fn a_lost_answer_to_a_conditional_write_is_resolved_by_its_token() {
             assert_eq!(server.object("key").unwrap().bytes(), data);
         }
     }
+}
+
+#[tokio::test]
+async fn the_token_is_the_stores_own() {
+    let server = server().start().await.unwrap();
+    let store = connect(&server, |config| config).await;
+    let options = create_only().with_metadata("k", "v");
+    let receipt = write(&store, b"content", options).await.unwrap();
+    let only: Vec<_> = receipt.metadata.keys().collect();
+    assert_eq!(only, ["k"]);
+    assert_eq!(
+        store.stat("s3://test/key").await.unwrap().metadata,
+        receipt.metadata
+    );
+    let taken = options_with_token();
+    let error = write(&store, b"content", taken).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+}
+
+fn options_with_token() -> WriterOptions {
+    options().with_metadata("writer-token", "mine")
 }
 
 /// Another's object of the same content is not taken for ours.

@@ -370,3 +370,29 @@ async fn a_lost_answer_to_create_leaves_no_upload() {
         other.cancel().await.unwrap();
     }
 }
+
+/// Of several that a lost answer may have left, somebody else may be at one.
+#[tokio::test]
+async fn an_upload_of_somebody_else_is_not_taken_for_a_lost_one() {
+    let server = server().start().await.unwrap();
+    let (store, other) = (store(&server).await, store(&server).await);
+    let slow = options().with_expected_size(2 * PART);
+    let mut theirs = open(&other, "key", slow).await;
+    theirs.write_chunk(b"x").await.unwrap();
+    while server.uploads().is_empty() {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    server.inject(
+        Fault::on("CreateMultipartUpload")
+            .times(1)
+            .reset_after_body(),
+    );
+    let mut writer = open(&store, "key", options()).await;
+    let ours = random(32, 2 * PART as usize);
+    writer.write_chunk(&ours).await.unwrap();
+    writer.finish().await.unwrap();
+    let rest = random(33, 2 * PART as usize - 1);
+    theirs.write_chunk(&rest).await.unwrap();
+    theirs.finish().await.unwrap();
+    assert_eq!(server.object("key").unwrap().bytes()[1..], rest);
+}

@@ -12,7 +12,10 @@ use std::time::Duration;
 use backend_s3::{Resume, S3ObjectStore};
 use common::{PART, open, options, random, server, store};
 use testkit::server::{Fault, TestServer};
-use writer_core::{Error, ErrorKind, ObjectMetadata, ObjectStore, Result, Segment, WriterOptions};
+use writer_core::{
+    Crc64Nvme, Error, ErrorKind, IfExists, ObjectMetadata, ObjectStore, Result, Segment,
+    WriterOptions,
+};
 
 const PARTS: u64 = 8;
 const URI: &str = "s3://test/key";
@@ -136,6 +139,49 @@ async fn parts_without_a_checksum_are_compared_by_their_etags() {
     let receipt = resume(&store, &changed, unchecked, now()).await.unwrap();
     assert_eq!(receipt.bytes_reused, Some(4 * PART));
     assert_eq!(server.object("key").unwrap().bytes(), changed);
+}
+
+#[tokio::test]
+async fn what_is_compared_by_etags_has_a_checksum_all_the_same() {
+    let server = server().start().await.unwrap();
+    let store = store(&server).await;
+    broken_off(&server, &store, options().with_checksums(false)).await;
+    let crc = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc64Nvme, &data());
+    let expected = options().with_expected_checksum(Crc64Nvme(crc));
+    let receipt = resume(&store, &data(), expected, now()).await.unwrap();
+    assert_eq!(receipt.bytes_reused, Some(5 * PART));
+    assert_eq!(receipt.checksum, Some(Crc64Nvme(crc)));
+}
+
+/// One that pauses is no one's to take.
+#[tokio::test]
+async fn what_this_store_is_at_is_not_taken_up() {
+    let server = server().start().await.unwrap();
+    let store = store(&server).await;
+    let mut running = open(&store, "key", options()).await;
+    running.write_owned(data().into()).await.unwrap();
+    while server.uploads().is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let named = Resume::default().with_upload_id(&server.uploads()[0].upload_id);
+    let error = resume(&store, &data(), options(), named).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    let receipt = resume(&store, &data(), options(), now()).await.unwrap();
+    assert_eq!(receipt.bytes_reused, None);
+    running.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_no_other_try_can_make_is_not_kept() {
+    let server = server().start().await.unwrap();
+    let store = store(&server).await;
+    store.put(URI, "old".into()).await.unwrap();
+    let create_only = options().with_if_exists(IfExists::Fail);
+    let mut writer = open(&store.keeping_parts(), "key", create_only).await;
+    writer.write_owned(data().into()).await.unwrap();
+    let error = writer.finish().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::AlreadyExists);
+    assert!(server.uploads().is_empty());
 }
 
 #[tokio::test]
@@ -333,6 +379,8 @@ async fn resume_by_seed(seed: u64) -> Result<(u64, bool), String> {
     let mut writer = open(&keeping, "key", earlier).await;
     if writer.write_owned(old.clone().into()).await.is_ok() && rng.bool() {
         let _may_fail = writer.finish().await;
+    } else {
+        drop(writer);
     }
     keeping.close().await.unwrap();
     fault.remove();

@@ -33,6 +33,9 @@ pub(crate) struct Pending {
     pub(crate) initiated: Option<SystemTime>,
 }
 
+/// Where a listing of uploads goes on: a key, and an upload of it.
+type Marker = (String, Option<String>);
+
 impl Api {
     /// The parts that the service has.
     pub(crate) async fn list_parts(&self, upload_id: &str) -> Result<Parts> {
@@ -80,6 +83,9 @@ impl Api {
             let (uploads, next) = page.await?;
             found.extend(uploads);
             match next {
+                Some(next) if from.as_ref() == Some(&next) => {
+                    return Err(unexpected("a listing that does not go on"));
+                }
                 Some(next) => from = Some(next),
                 None => return Ok(found),
             }
@@ -88,8 +94,8 @@ impl Api {
 
     async fn page_of_uploads(
         &self,
-        from: Option<(String, String)>,
-    ) -> Result<(Vec<Pending>, Option<(String, String)>)> {
+        from: Option<Marker>,
+    ) -> Result<(Vec<Pending>, Option<Marker>)> {
         let (key, id) = from.unzip();
         let request = self
             .client
@@ -97,16 +103,18 @@ impl Api {
             .bucket(&self.location.bucket)
             .prefix(&self.location.key)
             .set_key_marker(key)
-            .set_upload_id_marker(id);
+            .set_upload_id_marker(id.flatten());
         let page = self
             .answered(request.send())
             .await?
             .map_err(|error| from_sdk("ListMultipartUploads", error))?;
-        let next = match (page.next_key_marker(), page.next_upload_id_marker()) {
-            (Some(key), Some(id)) if page.is_truncated() == Some(true) => {
-                Some((key.to_owned(), id.to_owned()))
+        let next = match page.next_key_marker() {
+            _ if page.is_truncated() != Some(true) => None,
+            Some(key) => {
+                let id = page.next_upload_id_marker().map(str::to_owned);
+                Some((key.to_owned(), id))
             }
-            _ => None,
+            None => return Err(unexpected("a listing that goes on, and not where")),
         };
         let uploads = page.uploads().iter().filter_map(pending).collect();
         Ok((uploads, next))
@@ -143,6 +151,7 @@ fn listed(part: &Part) -> Result<ListedPart> {
             len: unsigned(part.size().unwrap_or_default())?,
             e_tag: part.e_tag().unwrap_or_default().to_owned(),
             crc: decode(part.checksum_crc64_nvme())?,
+            is_known: true,
         },
         modified: part.last_modified().and_then(|at| (*at).try_into().ok()),
     })

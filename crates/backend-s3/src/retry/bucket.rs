@@ -31,12 +31,16 @@ impl Bucket {
         }))
     }
 
-    /// Takes a token; says how long to wait for it.
-    pub(crate) fn take(&self, now: Instant) -> Duration {
-        self.change(now, |state| {
+    /// Takes a token, for which there may be a wait.
+    pub(crate) fn take(&self, now: Instant) -> Turn<'_> {
+        let wait = self.change(now, |state| {
             state.tokens -= 1.0;
             INTERVAL.mul_f64((-state.tokens).max(0.0))
-        })
+        });
+        Turn {
+            bucket: Some(self),
+            wait,
+        }
     }
 
     /// Brings a token back: the service works.
@@ -54,22 +58,54 @@ impl Bucket {
     }
 }
 
+/// A token that was taken. One that is dropped before its turn came goes back.
+#[derive(Debug)]
+pub(crate) struct Turn<'a> {
+    bucket: Option<&'a Bucket>,
+    wait: Duration,
+}
+
+impl Turn<'_> {
+    pub(crate) fn wait(&self) -> Duration {
+        self.wait
+    }
+
+    pub(crate) fn came(mut self) {
+        self.bucket = None;
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        if let Some(bucket) = self.bucket {
+            bucket.give(Instant::now());
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn took(bucket: &Bucket, now: Instant) -> Duration {
+        let turn = bucket.take(now);
+        let wait = turn.wait();
+        turn.came();
+        wait
+    }
 
     #[test]
     fn a_burst_goes_at_once_and_what_follows_queues() {
         let now = Instant::now();
         let bucket = Bucket::new(now);
         for _ in 0..100 {
-            assert_eq!(bucket.take(now), Duration::ZERO);
+            assert_eq!(took(&bucket, now), Duration::ZERO);
         }
-        assert_eq!(bucket.take(now), INTERVAL);
-        assert_eq!(bucket.take(now), INTERVAL * 2);
+        assert_eq!(took(&bucket, now), INTERVAL);
+        assert_eq!(took(&bucket, now), INTERVAL * 2);
         // Both have had their turn.
         let later = now + INTERVAL * 2;
-        assert_eq!(bucket.take(later), INTERVAL);
+        assert_eq!(took(&bucket, later), INTERVAL);
     }
 
     #[test]
@@ -77,14 +113,24 @@ mod tests {
         let now = Instant::now();
         let bucket = Bucket::new(now);
         for _ in 0..102 {
-            bucket.take(now);
+            took(&bucket, now);
         }
         bucket.give(now);
-        assert_eq!(bucket.take(now), INTERVAL * 2);
+        assert_eq!(took(&bucket, now), INTERVAL * 2);
         let later = now + Duration::from_secs(3600);
         for _ in 0..100 {
-            assert_eq!(bucket.take(later), Duration::ZERO);
+            assert_eq!(took(&bucket, later), Duration::ZERO);
         }
-        assert_eq!(bucket.take(later), INTERVAL);
+        assert_eq!(took(&bucket, later), INTERVAL);
+    }
+
+    #[test]
+    fn who_does_not_wait_to_the_end_leaves_the_turn_to_others() {
+        let now = Instant::now();
+        let bucket = Bucket::new(now);
+        let given_up: Vec<_> = (0..500).map(|_| bucket.take(now)).collect();
+        assert!(given_up[499].wait() > Duration::from_secs(10));
+        drop(given_up);
+        assert_eq!(took(&bucket, now), Duration::ZERO);
     }
 }
