@@ -1,6 +1,7 @@
 //! Finding out what a service does, by trying it.
 
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
@@ -8,7 +9,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart};
 use bytes::Bytes;
 use crc_fast::CrcAlgorithm;
-use writer_core::{Crc64Nvme, Result};
+use writer_core::{Crc64Nvme, Error, ErrorKind, Result};
 
 use crate::api::{Api, encode};
 use crate::context::token;
@@ -20,6 +21,9 @@ use crate::store::S3ObjectStore;
 
 /// The smallest size of a part that all services take.
 const PART: usize = 5 << 20;
+
+/// A service that takes longer for some twenty requests is none to be judged by them.
+const LIMIT: Duration = Duration::from_secs(300);
 
 /// What a service was found to do.
 #[derive(Clone, Debug)]
@@ -66,7 +70,14 @@ impl S3ObjectStore {
             body: Bytes::from(vec![0x5a; PART + (1 << 20)]),
             upload_id: OnceLock::new(),
         };
-        let probed = trial.run().await;
+        let probed = tokio::time::timeout(LIMIT, trial.run()).await;
+        let probed = probed.unwrap_or_else(|_elapsed| {
+            let text = format!(
+                "the service did not answer all within {} s",
+                LIMIT.as_secs()
+            );
+            Err(Error::new(ErrorKind::Unavailable, text).with_retryable(true))
+        });
         let removed = self.delete_scratch(&trial).await;
         let probe = probed.map_err(|error| error.with_uri(prefix))?;
         removed.map_err(|error| error.with_uri(prefix))?;
@@ -173,16 +184,26 @@ impl Trial {
             .fold(crc(&self.body[..sizes[0]]), |whole, size| {
                 combine(whole, crc(&self.body[..*size]), *size as u64)
             });
-        let conditional = self.complete(id, &parts, whole, Some("*")).await;
-        let is_complete = conditional.is_ok();
-        let unconditional = match is_complete {
+        // Each is to be refused; what is not has completed the upload.
+        let mut is_complete = false;
+        for (feature, none_match, if_match) in [
+            (IF_MATCH_COMPLETE, None, Some("\"0123456789abcdef\"")),
+            (IF_NONE_MATCH_COMPLETE, Some("*"), None),
+        ] {
+            if is_complete {
+                findings.push(unclear(feature, "the upload was completed before"));
+                continue;
+            }
+            let conditional = self.complete(id, &parts, whole, none_match, if_match);
+            let conditional = conditional.await;
+            is_complete = conditional.is_ok();
+            findings.push(refusal(feature, conditional, |status| status == 412));
+        }
+        let completed = match is_complete {
             true => Ok(()),
-            false => self.complete(id, &parts, whole, None).await,
+            false => answer(self.complete(id, &parts, whole, None, None).await),
         };
-        findings.push(refusal(IF_NONE_MATCH_COMPLETE, conditional, |status| {
-            status == 412
-        }));
-        findings.push(finding(UNEQUAL_PARTS, &answer(unconditional)));
+        findings.push(finding(UNEQUAL_PARTS, &completed));
         let head = self.api.head().await;
         let found = head.as_ref().ok().and_then(|head| head.checksum);
         findings.push(Finding {
@@ -285,6 +306,7 @@ impl Trial {
         parts: &[CompletedPart],
         whole: Crc64Nvme,
         none_match: Option<&str>,
+        if_match: Option<&str>,
     ) -> std::result::Result<
         (),
         SdkError<
@@ -303,7 +325,8 @@ impl Trial {
             .multipart_upload(list.build())
             .checksum_type(ChecksumType::FullObject)
             .checksum_crc64_nvme(encode(whole))
-            .set_if_none_match(none_match.map(str::to_owned));
+            .set_if_none_match(none_match.map(str::to_owned))
+            .set_if_match(if_match.map(str::to_owned));
         request.send().await.map(drop)
     }
 }
@@ -312,6 +335,7 @@ const TAKES_CHECKSUMS: &str = "takes CRC64NVME";
 const IF_NONE_MATCH: &str = "PutObject keeps If-None-Match";
 const IF_MATCH: &str = "PutObject keeps If-Match";
 const IF_NONE_MATCH_COMPLETE: &str = "CompleteMultipartUpload keeps If-None-Match";
+const IF_MATCH_COMPLETE: &str = "CompleteMultipartUpload keeps If-Match";
 const MULTIPART: &str = "takes multipart uploads";
 const UNEQUAL_PARTS: &str = "takes parts of several sizes";
 const LISTS_UPLOADS: &str = "lists uploads, which --resume needs";
@@ -325,7 +349,7 @@ fn conclude(findings: Vec<Finding>) -> Probe {
     let found = ServiceProfile {
         name: "probed",
         conditional_put: works(IF_NONE_MATCH) && works(IF_MATCH),
-        conditional_complete: works(IF_NONE_MATCH_COMPLETE),
+        conditional_complete: works(IF_NONE_MATCH_COMPLETE) && works(IF_MATCH_COMPLETE),
         checksums: works(TAKES_CHECKSUMS),
         equal_parts: !works(UNEQUAL_PARTS),
         ..ServiceProfile::UNKNOWN
@@ -376,6 +400,14 @@ fn yes(feature: &'static str) -> Finding {
         feature,
         works: Some(true),
         detail: String::new(),
+    }
+}
+
+fn unclear(feature: &'static str, detail: &str) -> Finding {
+    Finding {
+        feature,
+        works: None,
+        detail: detail.to_owned(),
     }
 }
 

@@ -47,7 +47,7 @@ async fn a_service_that_ignores_conditions_is_found_out() {
     for feature in [
         "PutObject keeps If-None-Match",
         "keeps If-Match",
-        "CompleteMultipartUpload",
+        "CompleteMultipartUpload keeps If-Match",
     ] {
         assert_eq!(works(&probe, feature), Some(false), "{feature}");
     }

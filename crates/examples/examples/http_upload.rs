@@ -2,7 +2,7 @@
 
 #![allow(clippy::print_stdout)]
 
-use std::path::PathBuf;
+use std::path::{Component, PathBuf};
 use std::sync::Arc;
 
 use axum::Router;
@@ -14,7 +14,7 @@ use backend_fs::FileSystemObjectStore;
 use futures_util::StreamExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use writer_core::{ErrorKind, ObjectStore, Result};
+use writer_core::{Error, ErrorKind, ObjectStore, Result};
 
 /// One upload is as large as the whole budget, four times over.
 const MEMORY: u64 = 4 << 20;
@@ -57,6 +57,13 @@ pub async fn run(folder: PathBuf) -> anyhow::Result<()> {
         vec![42; UPLOAD]
     );
     println!("{answer}");
+
+    let mut client = TcpStream::connect(address).await?;
+    let head = "PUT /..%2Foutside HTTP/1.1\r\nhost: here\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+    client.write_all(head.as_bytes()).await?;
+    answer.clear();
+    client.read_to_string(&mut answer).await?;
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
     Ok(())
 }
 
@@ -77,6 +84,15 @@ async fn upload(
 /// Frames of the body are written as they are; while the disk is behind, the client waits. A body
 /// that is cut off is an error, and nothing is stored.
 async fn store(app: &App, name: &str, body: Body) -> Result<u64> {
+    // `..` and absolute paths lead out of the folder, and come decoded.
+    let mut parts = std::path::Path::new(name).components();
+    if !matches!(
+        (parts.next(), parts.next()),
+        (Some(Component::Normal(_)), None)
+    ) {
+        let text = "the name of an upload is that of a file";
+        return Err(Error::new(ErrorKind::InvalidInput, text));
+    }
     let path = app.folder.join(name);
     let mut writer = app
         .store

@@ -35,15 +35,19 @@ fn advice(found: &ServiceProfile, assumed: &ServiceProfile) -> String {
     if found.does_the_same(assumed) {
         return format!("The profile {:?}, which is used, is right.", assumed.name);
     }
-    let known = ServiceProfile::ALL.iter().any(|known| known == found);
-    match (known, found.conditional_put && found.conditional_complete) {
-        (true, _) => format!("Use --service={} (S3_CLI_SERVICE).", found.name),
-        (false, true) => "No profile is the same; conditions are kept: --conditions=trust.".into(),
-        (false, false) if !found.checksums => {
-            "No profile is the same; --service=basic works.".into()
-        }
-        (false, false) => "No profile is the same; --service=unknown works.".into(),
+    if ServiceProfile::ALL.iter().any(|known| known == found) {
+        return format!("Use --service={} (S3_CLI_SERVICE).", found.name);
     }
+    let service = match (found.checksums, found.equal_parts) {
+        (true, false) => "unknown",
+        (true, true) => "r2",
+        (false, _) => "basic",
+    };
+    let conditions = match found.conditional_put && found.conditional_complete {
+        true => ", with --conditions=trust, because it keeps them",
+        false => "",
+    };
+    format!("No profile is the same; --service={service} works{conditions}.")
 }
 
 #[cfg(test)]
@@ -56,5 +60,30 @@ mod tests {
         assert!(advice(&aws, &ServiceProfile::DEV).contains("is right"));
         assert!(advice(&aws, &ServiceProfile::UNKNOWN).contains("--service=aws"));
         assert!(advice(&ServiceProfile::CEPH, &aws).contains("--service=ceph"));
+    }
+
+    #[test]
+    fn else_it_is_one_that_works() {
+        for (checksums, equal_parts, kept, expected) in [
+            (
+                true,
+                true,
+                true,
+                "--service=r2 works, with --conditions=trust",
+            ),
+            (
+                false,
+                false,
+                true,
+                "--service=basic works, with --conditions=trust",
+            ),
+            (false, false, false, "--service=basic works."),
+        ] {
+            let mut found = ServiceProfile::UNKNOWN;
+            (found.name, found.checksums, found.equal_parts) = ("probed", checksums, equal_parts);
+            (found.conditional_put, found.conditional_complete) = (kept, kept);
+            let advice = advice(&found, &ServiceProfile::AWS);
+            assert!(advice.contains(expected), "{advice}");
+        }
     }
 }

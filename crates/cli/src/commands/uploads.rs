@@ -11,6 +11,7 @@ use super::Context;
 use crate::args::{UploadsAbortArgs, UploadsArgs, UploadsCommand, UploadsListArgs};
 use crate::exit;
 use crate::printer::{one_line, rfc3339};
+use crate::tally::Tally;
 
 pub(super) async fn run(context: &Context, args: UploadsArgs) -> anyhow::Result<()> {
     match args.command {
@@ -41,7 +42,7 @@ async fn list(context: &Context, args: &UploadsListArgs) -> anyhow::Result<()> {
 
 async fn abort(context: &Context, args: &UploadsAbortArgs) -> anyhow::Result<()> {
     let store = context.stores.s3(&args.prefix).await?;
-    let mut aborted = 0u64;
+    let (mut aborted, mut failures) = (0u64, Tally::new(context.quiet));
     for upload in store.uploads(&args.prefix).await? {
         let is_meant = match (&args.upload_id, args.older_than) {
             (Some(id), _) => *id == upload.upload_id,
@@ -51,11 +52,15 @@ async fn abort(context: &Context, args: &UploadsAbortArgs) -> anyhow::Result<()>
             (None, None) => false,
         };
         if is_meant {
-            store.abort_upload(&upload).await?;
             aborted += 1;
+            if let Err(error) = store.abort_upload(&upload).await {
+                failures.add(&error.into());
+                continue;
+            }
             let line = format!("Aborted {} {}\n", upload.upload_id, one_line(&upload.uri));
-            if !context.quiet && context.printer.text(line).await?.is_break() {
-                return Ok(());
+            if !context.quiet {
+                // The uploads matter, not who reads of them.
+                let _nobody_reads = context.printer.text(line).await?;
             }
         }
     }
@@ -67,7 +72,8 @@ async fn abort(context: &Context, args: &UploadsAbortArgs) -> anyhow::Result<()>
         None if aborted == 0 && !context.quiet => exit::notice("there is none"),
         _ => {}
     }
-    Ok(())
+    let failed = failures.count();
+    failures.into_result(format!("{failed} of {aborted} uploads are left"))
 }
 
 /// What an upload has stored.

@@ -119,13 +119,25 @@ impl AsyncObjectWriter {
         });
     }
 
-    pub(super) fn begin_write(&mut self, segment: Segment) {
+    fn begin_write(&mut self, segment: Segment) {
         self.begin(|mut writer| {
             State::Busy(Box::pin(async move {
                 let written = writer.write_owned(segment).await;
                 (writer, written.map(|()| None))
             }))
         });
+    }
+
+    /// Begins to write what a sink was given, which must be ready for it.
+    #[cfg(feature = "futures")]
+    pub(super) fn begin_item(&mut self, segment: Segment) -> Result<()> {
+        if !matches!(self.state, State::Idle(_)) || self.failed.is_some() || self.filling.has_some()
+        {
+            let text = "an item was sent to a sink that is not ready";
+            return Err(Error::new(ErrorKind::InvalidInput, text));
+        }
+        self.begin_write(segment);
+        Ok(())
     }
 
     fn poll_copy(&mut self, cx: &mut Context<'_>, bytes: &[IoSlice<'_>]) -> Poll<Result<usize>> {

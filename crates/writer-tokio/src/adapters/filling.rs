@@ -35,6 +35,12 @@ impl Filling {
         page.is_some_and(|page| page.spare_len() == self.filled)
     }
 
+    /// True if anything was filled.
+    #[cfg(feature = "futures")]
+    pub(super) fn has_some(&self) -> bool {
+        self.filled > 0
+    }
+
     /// What was filled, if anything was; the rest of the page stays.
     pub(super) fn take(&mut self) -> Option<Segment> {
         let page = self.page.as_mut().filter(|_| self.filled > 0)?;

@@ -46,8 +46,7 @@ impl<T: Into<Segment>> Sink<T> for AsyncObjectWriter {
     }
 
     fn start_send(mut self: Pin<&mut Self>, item: T) -> Result<(), Error> {
-        self.begin_write(item.into());
-        Ok(())
+        self.begin_item(item.into())
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
