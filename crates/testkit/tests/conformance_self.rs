@@ -1,5 +1,7 @@
 //! The suite, tried out: the memory store passes it, and stores broken on purpose do not.
 
+#[path = "conformance_self/blank.rs"]
+mod blank;
 #[path = "conformance_self/broken.rs"]
 mod broken;
 

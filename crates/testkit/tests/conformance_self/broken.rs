@@ -17,6 +17,8 @@ use writer_core::{
     ObjectReader, ObjectStore, ObjectWriter, Page, Result, Segment, WriterOptions,
 };
 
+use crate::blank::Blank;
+
 /// What is wrong with a store.
 #[rustfmt::skip]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -582,22 +584,5 @@ impl Drop for BrokenWriter {
         if self.store.fault == LeaksOnDrop {
             mem::forget(self.inner.take());
         }
-    }
-}
-
-/// A page that gives out as many zeros as were filled.
-struct Blank(Box<dyn Page>);
-
-impl Page for Blank {
-    fn spare_mut(&mut self) -> &mut [u8] {
-        self.0.spare_mut()
-    }
-
-    fn spare_len(&self) -> usize {
-        self.0.spare_len()
-    }
-
-    fn split(&mut self, filled: usize) -> Segment {
-        vec![0; self.0.split(filled).len() as usize].into()
     }
 }
