@@ -402,7 +402,9 @@ fn conditional(error: Error, code: Option<&str>, options: &WriterOptions) -> Err
     let failed = error.kind() == ErrorKind::PreconditionFailed;
     if failed && options.if_exists == IfExists::Fail {
         exists_already().with_source(error)
-    } else if options.if_match.is_some() && (failed || code == Some("NoSuchKey")) {
+    } else if options.if_match.is_some() && code == Some("NoSuchKey") {
+        nothing_to_replace().with_source(error)
+    } else if options.if_match.is_some() && failed {
         replaced().with_source(error)
     } else if code == Some("ConditionalRequestConflict") {
         error.with_note("another write of the object came in between: write it anew")
@@ -415,6 +417,13 @@ pub(crate) fn exists_already() -> Error {
     Error::new(
         ErrorKind::AlreadyExists,
         "the object exists already, and was to be created only",
+    )
+}
+
+pub(crate) fn nothing_to_replace() -> Error {
+    Error::new(
+        ErrorKind::PreconditionFailed,
+        "there is no object that could be replaced",
     )
 }
 

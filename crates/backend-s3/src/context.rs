@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tracing::debug;
 use writer_core::{Condition, Crc64Nvme, Error, ErrorKind, Result, WriterOptions};
 
-use crate::api::{Api, Stored, exists_already, replaced};
+use crate::api::{Api, Stored, exists_already, nothing_to_replace, replaced};
 use crate::checks::{Hashing, Service};
 use crate::create::Running;
 use crate::digest::{Hasher, PartDigest, Wanted};
@@ -104,6 +104,7 @@ impl Context {
             Err(error) => return Err(error),
         };
         match &self.options.if_match {
+            Some(_) if found.is_none() => Err(nothing_to_replace()),
             Some(wanted)
                 if found.as_ref().and_then(|found| found.e_tag.as_ref()) != Some(wanted) =>
             {

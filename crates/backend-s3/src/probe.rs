@@ -163,7 +163,10 @@ impl Trial {
         let mut findings = vec![Finding {
             feature: "promises a CRC64NVME of the whole object",
             works: Some(promised),
-            detail: format!("checksum type {:?}", created.checksum_type()),
+            detail: match created.checksum_type() {
+                Some(kind) => format!("checksum type {kind}"),
+                None => "it says no type of checksum".to_owned(),
+            },
         }];
         // Neither equal nor growing parts: 5 MiB, 6 MiB and a byte.
         let sizes = [PART, self.body.len(), 1];

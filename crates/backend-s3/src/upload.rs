@@ -256,6 +256,10 @@ impl Upload {
         };
         let receipt = publish::put(&self.context, whole, sources, &self.retries).await?;
         // An upload that was taken up, and that turned out not to be needed.
+        if let Some(resumed) = &self.context.resumed {
+            let upload_id = &resumed.upload_id;
+            warn!(%upload_id, "what is written now is one part: the upload is removed");
+        }
         if let Err(left) = self.abort().await {
             warn!(error = %left, "an upload is left that is not needed any more");
         }
@@ -315,9 +319,13 @@ impl Upload {
         self.queue.clear();
         self.whole = None;
         self.active.shutdown().await;
-        let aborted = match self.is_worth_keeping() {
-            true => Ok(()),
-            false => self.abort().await,
+        let aborted = match self.kept() {
+            Some(upload_id) => {
+                let bytes: u64 = self.stored.iter().map(|part| part.len).sum();
+                warn!(%upload_id, bytes, "what is stored stays, to be resumed");
+                Ok(())
+            }
+            None => self.abort().await,
         };
         self.remove_lost().await;
         aborted

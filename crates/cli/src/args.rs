@@ -172,16 +172,31 @@ pub(crate) enum Payer {
 #[command(next_help_heading = "Resuming (S3)")]
 pub(crate) struct ResumeArgs {
     /// Take up the newest upload of the object that stopped, and send only what is missing: each
-    /// part that is there is compared by its checksum first. What fails again keeps its parts
+    /// part that is there is compared by its checksum first. What fails again keeps its parts.
+    /// Fewer parts go at once (8), so that more of them are whole when it stops
     #[arg(long)]
     pub(crate) resume: bool,
-    /// Which upload to take up; `uploads list` shows them. Needed for one that was written to
+    /// Take up this upload; `uploads list` shows them. Needed for one that was written to
     /// in the last 5 minutes, because somebody may still be at it
-    #[arg(long, value_name = "ID", requires = "resume")]
+    #[arg(long, value_name = "ID")]
     pub(crate) upload_id: Option<String>,
-    /// Leave the parts of uploads that fail or are interrupted, for --resume; they are charged for
+    /// Leave the parts of uploads that fail or are interrupted, for --resume; they are charged for.
+    /// As with --resume, 8 parts go at once
     #[arg(long)]
     pub(crate) keep_parts: bool,
+}
+
+#[cfg(feature = "s3")]
+impl ResumeArgs {
+    /// True if an upload is to be taken up.
+    pub(crate) fn resumes(&self) -> bool {
+        self.resume || self.upload_id.is_some()
+    }
+
+    /// True if what is stored is to stay for another time.
+    pub(crate) fn keeps(&self) -> bool {
+        self.resumes() || self.keep_parts
+    }
 }
 
 #[cfg(feature = "s3")]
@@ -352,7 +367,8 @@ pub(crate) struct TuningArgs {
     /// [default: 8MiB]
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub(crate) part_size: Option<u64>,
-    /// Most parts in flight, of all objects together, 1 to 1024; memory may allow fewer
+    /// Most parts in flight, of all objects together, 1 to 1024; memory may allow fewer. 8 with
+    /// --resume and --keep-parts
     /// [env: S3DLIO_PUT_INFLIGHT]
     /// [default: 64]
     #[arg(long, value_name = "PARTS", value_parser = clap::value_parser!(u64).range(1..=1024))]

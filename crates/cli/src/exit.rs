@@ -132,6 +132,11 @@ fn hint(error: &anyhow::Error, text: &str) -> Option<&'static str> {
     if text.contains("may be somebody's") {
         return Some("`--resume --upload-id ID` takes it up all the same");
     }
+    if text.contains("expected_checksum is that of") {
+        return Some(
+            "--no-compression stores it as it is, and --expect-checksum is that of the file",
+        );
+    }
     if text.contains("is not known to keep the condition") {
         return Some(
             "--service names what it is; --conditions=check-first looks first, which is no \

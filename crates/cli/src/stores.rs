@@ -92,7 +92,7 @@ impl Stores {
 /// A disk has one staged file, which nobody can take up.
 #[cfg(all(feature = "fs", feature = "s3"))]
 fn refuse_resuming(how: &crate::args::ResumeArgs) -> Result<()> {
-    if how.resume || how.keep_parts {
+    if how.keeps() {
         let text = "only uploads to S3 can be resumed: leave out --resume and --keep-parts";
         return Err(Error::new(ErrorKind::InvalidInput, text));
     }
@@ -116,7 +116,7 @@ fn open_fs(settings: &Settings) -> Result<Arc<dyn ObjectStore>> {
 async fn open_s3(settings: Arc<Settings>) -> Result<Arc<dyn ObjectStore>> {
     let store = connect_s3(&settings).await?;
     let how = &settings.resuming;
-    Ok(Arc::new(if how.resume {
+    Ok(Arc::new(if how.resumes() {
         let resume = backend_s3::Resume::default();
         store.resuming(match &how.upload_id {
             Some(id) => resume.with_upload_id(id),

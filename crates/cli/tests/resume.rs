@@ -85,7 +85,8 @@ fn what_was_killed_is_resumed_by_its_id() {
     let listed = stdout(&listed.unwrap());
     assert!(listed.contains(&id) && listed.contains(URI), "{listed}");
 
-    let resumed = scene.put(&["--resume", "--upload-id", &id]);
+    // The id alone says that it is to be resumed.
+    let resumed = scene.put(&["--upload-id", &id]);
     assert!(
         stdout(&resumed).contains("were there already"),
         "{resumed:?}"

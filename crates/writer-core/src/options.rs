@@ -142,6 +142,16 @@ impl WriterOptions {
                 "if_match and IfExists::Fail exclude each other: there must be an object, and none",
             ));
         }
+        if self
+            .if_match
+            .as_deref()
+            .is_some_and(|tag| tag.is_empty() || tag == "*")
+        {
+            return Err(Error::new(
+                ErrorKind::InvalidInput,
+                "if_match is empty or *: expected the ETag of the object to replace",
+            ));
+        }
         if self.expected_checksum.is_some() && !self.enable_checksums {
             return Err(Error::new(
                 ErrorKind::InvalidInput,
@@ -392,7 +402,8 @@ mod tests {
         let unchecked = WriterOptions::default()
             .with_expected_checksum(Crc64Nvme(1))
             .with_checksums(false);
-        for options in [both, unchecked] {
+        let any = WriterOptions::default().with_if_match("*");
+        for options in [both, unchecked, any] {
             assert_eq!(
                 options.validate().unwrap_err().kind(),
                 ErrorKind::InvalidInput

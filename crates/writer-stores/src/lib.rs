@@ -191,12 +191,14 @@ impl Stores {
         found.ok_or_else(|| self.missing(&scheme))
     }
 
-    /// Refuses what looks like a URI and, taken literally, would be a file: `s3:/bucket/key`.
+    /// Refuses what looks like a URI and, taken literally, would be a file: `s3:/bucket/key`,
+    /// `s3//bucket/key`.
     fn refuse_mistyped(&self, path: &str) -> Result<()> {
-        let scheme = path
-            .split_once(':')
-            .map(|(scheme, _)| scheme.to_ascii_lowercase());
-        let Some(scheme) = scheme else { return Ok(()) };
+        let mistyped = path.split_once(':').or_else(|| path.split_once("//"));
+        let Some((scheme, _)) = mistyped else {
+            return Ok(());
+        };
+        let scheme = scheme.to_ascii_lowercase();
         let known = ["s3", FILE].contains(&&*scheme);
         if known || self.backends.iter().any(|backend| backend.scheme == scheme) {
             let text = format!("write {scheme}://… for a URI, or ./{path} for a file of that name");

@@ -72,6 +72,7 @@ async fn what_has_no_store_is_said() {
     for (uri, expected) in [
         ("gs://b/k", "memory://"),
         ("s3:/b/k", "s3://…"),
+        ("s3//b/k", "s3://…"),
         ("memory:a", "memory://…"),
     ] {
         let error = stores.get(uri).await.err().unwrap();

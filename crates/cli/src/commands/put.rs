@@ -14,6 +14,10 @@ use crate::plan::Plan;
 use crate::producer::Producer;
 use crate::tally::{Tally, grouped};
 
+/// Parts that go at once where those that are whole count: of 64 that share a slow line, none is
+/// for a long time.
+const RESUMABLE: usize = 8;
+
 pub(super) async fn run(context: &Context, mut args: PutArgs) -> anyhow::Result<()> {
     let producer = Producer::new(std::mem::take(&mut args.command));
     let result = write(context, args, producer.clone()).await;
@@ -139,6 +143,8 @@ fn options(args: &PutArgs) -> Result<WriterOptions> {
     options.expected_size = tuning.expected_size;
     if let Some(parts) = tuning.max_concurrency {
         options.max_concurrency = usize::try_from(parts).unwrap_or(usize::MAX);
+    } else if keeps_parts(args) {
+        options.max_concurrency = options.max_concurrency.min(RESUMABLE);
     }
     options.enable_checksums = !args.no_checksum;
     options.enable_compression = !args.no_compression;
@@ -153,6 +159,17 @@ fn options(args: &PutArgs) -> Result<WriterOptions> {
     options.expected_checksum = args.expect_checksum;
     options.validate()?;
     Ok(options)
+}
+
+/// True if what is stored when an upload stops is of use.
+#[cfg(feature = "s3")]
+fn keeps_parts(args: &PutArgs) -> bool {
+    args.resuming.keeps()
+}
+
+#[cfg(not(feature = "s3"))]
+fn keeps_parts(_args: &PutArgs) -> bool {
+    false
 }
 
 fn overrides(tuning: &TuningArgs, variable: &str) -> bool {
