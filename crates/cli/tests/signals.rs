@@ -16,7 +16,9 @@ use rustix::process::Signal;
 fn stopped_by(signal: Signal, extra: &[&str]) -> (ExitStatus, Vec<String>) {
     let folders = Folders::new();
     let uri = folders.uri("object");
-    let mut command = s3_cli();
+    // What runs these tests may ignore SIGHUP, as `nohup` does.
+    let mut command = Command::new("env");
+    command.args(["--default-signal=HUP", env!("CARGO_BIN_EXE_s3-cli")]);
     command.args(["put", "--part-size=1M", "--memory=4M", "-", &uri]);
     let mut child = piped(command.args(extra));
     let mut stdin = child.stdin.take().unwrap();
