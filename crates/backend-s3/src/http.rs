@@ -23,6 +23,7 @@ mod tls;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_sdk_s3::config::http::{HttpRequest, HttpResponse};
 use aws_sdk_s3::config::{HttpClient, RuntimeComponents, SharedHttpClient};
@@ -79,6 +80,8 @@ impl HttpClient for Client {
         SharedHttpConnector::new(Connector {
             pool: Arc::clone(&self.pool),
             reading: self.reading.http_connector(settings, components),
+            connect_timeout: settings.connect_timeout(),
+            read_timeout: settings.read_timeout(),
         })
     }
 }
@@ -92,6 +95,9 @@ impl fmt::Debug for Client {
 struct Connector {
     pool: Arc<Pool>,
     reading: SharedHttpConnector,
+    /// Those that look for credentials and the region ask for short ones.
+    connect_timeout: Option<Duration>,
+    read_timeout: Option<Duration>,
 }
 
 impl HttpConnector for Connector {
@@ -100,8 +106,9 @@ impl HttpConnector for Connector {
             return self.reading.call(request);
         }
         let pool = Arc::clone(&self.pool);
+        let timeouts = (self.connect_timeout, self.read_timeout);
         HttpConnectorFuture::new(async move {
-            let answer = send(&pool, &request).await.map_err(refused)?;
+            let answer = send(&pool, &request, timeouts).await.map_err(refused)?;
             respond(answer)
         })
     }
@@ -113,19 +120,34 @@ impl fmt::Debug for Connector {
     }
 }
 
-async fn send(pool: &Pool, request: &HttpRequest) -> io::Result<Answer> {
+async fn send(
+    pool: &Pool,
+    request: &HttpRequest,
+    (connect, read): (Option<Duration>, Option<Duration>),
+) -> io::Result<Answer> {
     let endpoint = Endpoint::of(request.uri())?;
     let outgoing = match request.extension::<Outgoing>() {
         Some(outgoing) => outgoing.clone(),
         None => Outgoing::of_bytes(in_memory(request)?),
     };
     let head = Head::of(request, &endpoint, outgoing.len())?;
-    let mut connection = pool.take(&endpoint).await?;
-    let answer = connection.exchange(head, &outgoing).await?;
+    let mut connection = within(connect, pool.take(&endpoint)).await?;
+    let answer = within(read, connection.exchange(head, &outgoing)).await?;
     if answer.keep_alive {
         pool.put_back(endpoint, connection);
     }
     Ok(answer)
+}
+
+/// `work`, for as long as it may take.
+async fn within<T>(
+    limit: Option<Duration>,
+    work: impl Future<Output = io::Result<T>>,
+) -> io::Result<T> {
+    match limit {
+        Some(limit) => tokio::time::timeout(limit, work).await?,
+        None => work.await,
+    }
 }
 
 fn in_memory(request: &HttpRequest) -> io::Result<Vec<u8>> {
@@ -154,7 +176,10 @@ fn refused(error: io::Error) -> ConnectorError {
         Err(error) if error.kind() == io::ErrorKind::TimedOut => {
             ConnectorError::timeout(error.into())
         }
-        Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+        // Of ours: what the kernel calls so (EINVAL) may have come after all was sent.
+        Err(error)
+            if error.kind() == io::ErrorKind::InvalidInput && error.raw_os_error().is_none() =>
+        {
             ConnectorError::user(error.into())
         }
         Err(error) => ConnectorError::io(error.into()),

@@ -75,6 +75,10 @@ impl Lanes {
         while state.has_room()
             && let Some(waiting) = state.waiting.pop_front()
         {
+            // Those that were given up would come back one within the other.
+            if waiting.is_closed() {
+                continue;
+            }
             let lane = self.take(&mut state);
             unwanted.extend(waiting.send(lane).err());
         }

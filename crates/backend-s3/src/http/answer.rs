@@ -31,6 +31,8 @@ pub(super) struct Incoming {
     /// What has come and is not understood yet.
     bytes: Vec<u8>,
     head: Option<(Answer, Length)>,
+    /// Bytes of heads that come before the answer.
+    before: usize,
 }
 
 /// How far a body goes.
@@ -39,8 +41,8 @@ enum Length {
     Known(usize),
     /// Bytes that are left of a chunk with the line break that ends it, 0 before the next size.
     Chunked(usize),
-    /// After the last chunk: lines until an empty one.
-    Trailer,
+    /// After the last chunk: lines until an empty one; so many bytes of them have come.
+    Trailer(usize),
     UntilClosed,
 }
 
@@ -53,6 +55,10 @@ impl Incoming {
                 return Ok(None);
             };
             self.bytes.drain(..len);
+            self.before += len;
+            if self.before > MAX_HEAD {
+                return Err(invalid_data("heads of more than 64 KiB"));
+            }
             // Anything below 200 comes before the answer.
             self.head = Some(head).filter(|(answer, _)| answer.status >= 200);
         }
@@ -83,7 +89,7 @@ impl Incoming {
                 answer.body.append(&mut self.bytes);
                 false
             }
-            Length::Chunked(_) | Length::Trailer => {
+            Length::Chunked(_) | Length::Trailer(_) => {
                 parse_chunks(&mut self.bytes, length, &mut answer.body)?
             }
         };
@@ -156,8 +162,11 @@ fn length_of(answer: &mut Answer) -> io::Result<Length> {
     }
     // Both at once is how requests are smuggled: read it, but do not go on.
     answer.keep_alive &= !(chunked && known.is_some());
+    let has_none = matches!(answer.status, ..200 | 204 | 304);
+    // A body where none may be would be taken for the next answer.
+    answer.keep_alive &= !has_none || !chunked && known.unwrap_or(0) == 0;
     Ok(match (answer.status, chunked, known) {
-        (..200 | 204 | 304, ..) => Length::Known(0),
+        _ if has_none => Length::Known(0),
         (_, true, _) => Length::Chunked(0),
         (_, _, Some(len)) => Length::Known(len),
         _ => {
@@ -183,9 +192,12 @@ fn parse_chunks(bytes: &mut Vec<u8>, length: &mut Length, body: &mut Vec<u8>) ->
                         return Err(invalid_data("a chunk's size of more than 64 KiB"));
                     }
                     httparse::Status::Partial => return Ok(false),
+                    httparse::Status::Complete(_) if !bytes[0].is_ascii_hexdigit() => {
+                        return Err(invalid_data("a chunk without a size"));
+                    }
                     httparse::Status::Complete((line, 0)) => {
                         bytes.drain(..line);
-                        *length = Length::Trailer;
+                        *length = Length::Trailer(0);
                     }
                     httparse::Status::Complete((line, size)) => {
                         bytes.drain(..line);
@@ -212,18 +224,21 @@ fn parse_chunks(bytes: &mut Vec<u8>, length: &mut Length, body: &mut Vec<u8>) ->
                 bytes.drain(..2);
                 *left = 0;
             }
-            _ => {
-                let Some(end) = bytes.windows(2).position(|pair| pair == b"\r\n") else {
-                    if bytes.len() > MAX_HEAD {
-                        return Err(invalid_data("a trailer of more than 64 KiB"));
-                    }
+            Length::Trailer(read) => {
+                let end = bytes.windows(2).position(|pair| pair == b"\r\n");
+                if *read + end.unwrap_or(bytes.len()) > MAX_HEAD {
+                    return Err(invalid_data("trailers of more than 64 KiB"));
+                }
+                let Some(end) = end else {
                     return Ok(false);
                 };
                 bytes.drain(..end + 2);
+                *read += end + 2;
                 if end == 0 {
                     return Ok(true);
                 }
             }
+            Length::Known(_) | Length::UntilClosed => return Ok(false),
         }
     }
 }
@@ -338,5 +353,29 @@ mod tests {
         }
         let endless = format!("HTTP/1.1 200 OK\r\nx: {}", "y".repeat(2 * MAX_HEAD));
         assert!(read(&endless, 4096).is_err());
+    }
+
+    #[test]
+    fn what_does_not_end_is_refused() {
+        let early = "HTTP/1.1 100 Continue\r\n\r\n".repeat(4_000);
+        assert!(Incoming::default().push(early.as_bytes()).is_err());
+        let trailers = "a: b\r\n".repeat(20_000);
+        let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n";
+        let text = format!("{chunked}{trailers}");
+        assert!(Incoming::default().push(text.as_bytes()).is_err());
+        let text = format!("{}\r\n\r\n", chunked.trim_end_matches("0\r\n"));
+        assert!(
+            Incoming::default().push(text.as_bytes()).is_err(),
+            "a chunk without a size"
+        );
+    }
+
+    #[test]
+    fn a_body_where_none_may_be_ends_the_connection() {
+        for (length, keeps) in [("Content-Length: 0", true), ("Content-Length: 3", false)] {
+            let text = format!("HTTP/1.1 204 No Content\r\n{length}\r\n\r\n");
+            let answer = Incoming::default().push(text.as_bytes()).unwrap().unwrap();
+            assert_eq!(answer.keep_alive, keeps, "{length}");
+        }
     }
 }

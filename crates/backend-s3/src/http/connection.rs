@@ -105,7 +105,13 @@ impl Connection {
             }
         })
         .await?;
-        answer.keep_alive &= matches!(sending, Sending::Done);
+        let is_sent = matches!(sending, Sending::Done);
+        if !is_sent && (200..300).contains(&answer.status) {
+            // Of what was not received nothing can have been done.
+            let text = "the service claims success before it has the whole request";
+            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+        }
+        answer.keep_alive &= is_sent;
         Ok(answer)
     }
 }
