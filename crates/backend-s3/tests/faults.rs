@@ -396,3 +396,19 @@ async fn an_upload_of_somebody_else_is_not_taken_for_a_lost_one() {
     theirs.finish().await.unwrap();
     assert_eq!(server.object("key").unwrap().bytes()[1..], rest);
 }
+
+/// Whoever claims success for what it has not received has not stored it.
+#[tokio::test]
+async fn an_early_success_is_not_believed() {
+    let server = server().start().await.unwrap();
+    let config = config(&server).with_payload_signing(PayloadSigning::Always);
+    let store = S3ObjectStore::connect(config).await.unwrap();
+    let fault = server.inject(Fault::on("PutObject").times(2).respond_early(200, "Ok"));
+    let data = random(34, 32 << 20);
+    let options = options().with_part_size(64 << 20);
+    let mut writer = open(&store, "key", options).await;
+    writer.write_owned(data.clone().into()).await.unwrap();
+    writer.finish().await.unwrap();
+    assert_eq!(fault.count(), 2);
+    assert!(server.object("key").unwrap().bytes() == data);
+}
