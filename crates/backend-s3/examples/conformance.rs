@@ -8,6 +8,7 @@
 //!
 //! - `--conditions-ignored`: it ignores conditions
 //! - `--conditions-ignored-by-complete`: it keeps those of PutObject only
+//! - `--no-if-match`: it ignores, or refuses, `If-Match`
 //! - `--conditions-race`: it does not keep apart conditional writers that publish at one moment
 //! - `--stale-checksums`: it says the checksum of an old object after an upload has replaced it
 //! - `--short-suffixes`: it fails where more last bytes are asked for than there are
@@ -54,6 +55,7 @@ async fn main() -> writer_core::Result<ExitCode> {
             ("--conditions-ignored-by-complete", "") => {
                 profile = profile.with_conditional_parts(false);
             }
+            ("--no-if-match", "") => profile = profile.with_if_match(false),
             ("--conditions-race", "") => profile = profile.with_atomic_conditions(false),
             ("--stale-checksums", "") => profile = profile.with_fresh_checksums(false),
             ("--short-suffixes", "") => profile = profile.with_long_suffixes(false),
