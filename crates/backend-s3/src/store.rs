@@ -193,16 +193,18 @@ impl S3ObjectStore {
         if let Some(token) = &token {
             options.metadata.insert(TOKEN.to_owned(), token.clone());
         }
-        let mut sent = options.clone();
+        let options = Arc::new(options);
+        let mut sent = Arc::clone(&options);
         if condition == Some(Condition::Advisory) {
             // The service may refuse what it does not know.
+            let sent = Arc::make_mut(&mut sent);
             sent.if_exists = IfExists::Replace;
             sent.if_match = None;
         }
         Context {
             api: self.api(location),
-            sent: Arc::new(sent),
-            options: Arc::new(options),
+            sent,
+            options,
             condition,
             token,
             retry: self.0.retry.clone(),

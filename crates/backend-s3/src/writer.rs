@@ -14,7 +14,6 @@ pub struct S3StreamingWriter {
     uri: String,
     receipt: ObjectMetadata,
     sink: StreamingMultipartSink,
-    resumed: bool,
 }
 
 impl S3StreamingWriter {
@@ -28,13 +27,7 @@ impl S3StreamingWriter {
             receipt.metadata.remove(TOKEN);
         }
         receipt.condition = sink.condition();
-        let resumed = sink.is_resumed();
-        Self {
-            uri,
-            receipt,
-            sink,
-            resumed,
-        }
+        Self { uri, receipt, sink }
     }
 
     /// The object's URI.
@@ -63,6 +56,7 @@ impl ObjectWriter for S3StreamingWriter {
     }
 
     async fn finish(self: Box<Self>) -> Result<ObjectMetadata> {
+        let is_resumed = self.sink.is_resumed();
         let info = self.sink.finish().await?;
         let mut receipt = self.receipt;
         receipt.size = info.total_bytes;
@@ -70,7 +64,7 @@ impl ObjectWriter for S3StreamingWriter {
         receipt.version_id = info.version_id;
         receipt.checksum = info.checksum;
         receipt.parts = Some(info.parts);
-        receipt.bytes_reused = self.resumed.then_some(info.bytes_reused);
+        receipt.bytes_reused = is_resumed.then_some(info.bytes_reused);
         Ok(receipt)
     }
 
