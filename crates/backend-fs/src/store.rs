@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use async_trait::async_trait;
 use rustix::fs::OFlags;
@@ -13,7 +14,7 @@ use tokio::sync::oneshot;
 use tracing::Span;
 use writer_core::{
     ByteRange, Error, ErrorKind, ObjectLister, ObjectMetadata, ObjectReader, ObjectStore,
-    ObjectWriter, Result, Segment, WriterOptions,
+    ObjectWriter, Reporter, Result, Segment, WriterOptions,
 };
 use writer_tokio::{MemoryBudget, open_writer};
 
@@ -247,12 +248,14 @@ impl FileSystemObjectStore {
         path: &Path,
         options: &WriterOptions,
     ) -> Result<FileSystemStreamingWriter> {
+        let started = Instant::now();
         let config = Config::new(options, self.budget.capacity())?;
         let attributes = Attributes::new(options)?;
         let target = Target::resolve(path)?;
         path::check_object(&target.path)?;
         let staging = Staging::create(&self.directories, target, Expected::new(options))?;
         attributes.store(&staging.file)?;
+        let reporter = Reporter::open(uri, options);
         let worker = Worker::new(Task {
             uri: uri.to_owned(),
             staging,
@@ -262,6 +265,7 @@ impl FileSystemObjectStore {
             directories: Arc::clone(&self.directories),
             cleanups: Arc::clone(&self.cleanups),
             runtime,
+            reporter,
         });
         Ok(FileSystemStreamingWriter::new(
             worker,
@@ -269,6 +273,7 @@ impl FileSystemObjectStore {
             options,
             &self.budget,
             Arc::clone(&self.cleanups),
+            started,
         ))
     }
 

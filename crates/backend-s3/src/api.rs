@@ -27,6 +27,7 @@ use crate::lanes::{Lane, Lanes};
 use crate::location::Location;
 
 use crate::retry::Retries;
+use crate::watch::Attempt;
 
 pub(crate) use self::look::{ListedPart, Parts, Pending};
 
@@ -70,6 +71,8 @@ pub(crate) struct StoredPart {
     pub(crate) crc: Option<Crc64Nvme>,
     /// The service knows that checksum.
     pub(crate) is_known: bool,
+    /// An earlier upload had stored it.
+    pub(crate) is_reused: bool,
 }
 
 /// How CompleteMultipartUpload ended.
@@ -122,9 +125,11 @@ impl Api {
         upload_id: &str,
         part: &Part,
         digest: Option<PartDigest>,
+        attempt: Attempt,
     ) -> Result<(Stored, PartDigest)> {
         let lane = self.lanes.enter().await;
-        let outgoing = Outgoing::new(part, digest.is_none());
+        attempt.begin();
+        let outgoing = Outgoing::new(part, digest.is_none(), attempt);
         let sent = digest.unwrap_or_default();
         let request = self
             .client
@@ -155,9 +160,11 @@ impl Api {
         part: &Part,
         digest: &PartDigest,
         options: &WriterOptions,
+        attempt: Attempt,
     ) -> Result<Stored> {
         let lane = self.lanes.enter().await;
-        let outgoing = Outgoing::new(part, false);
+        attempt.begin();
+        let outgoing = Outgoing::new(part, false, attempt);
         let request = self
             .client
             .put_object()

@@ -52,6 +52,7 @@ mod store;
 mod stragglers;
 mod upload;
 mod uploads;
+mod watch;
 mod writer;
 
 pub use config::{PayloadSigning, S3Config};

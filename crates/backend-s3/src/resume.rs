@@ -300,6 +300,7 @@ impl Resumed {
         Ok(crc.filter(|_| is_same).map(|crc| StoredPart {
             crc: context.options.enable_checksums.then_some(crc),
             is_known: stored.crc.is_some(),
+            is_reused: true,
             ..stored.clone()
         }))
     }

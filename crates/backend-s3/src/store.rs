@@ -28,6 +28,7 @@ use crate::reader::S3Reader;
 use crate::resume::{Resume, Resumed};
 use crate::retry::Retries;
 use crate::sink::{MultipartUploadConfig, StreamingMultipartSink};
+use crate::watch::Watch;
 use crate::writer::S3StreamingWriter;
 
 /// Four writers at their default of 64 parts each.
@@ -186,6 +187,7 @@ impl S3ObjectStore {
         config: MultipartUploadConfig,
         condition: Option<Condition>,
         resumed: Option<Arc<Resumed>>,
+        watch: Watch,
     ) -> Context {
         let mut options = config.writer;
         // What an upload that is taken up again has as metadata was said when it was begun.
@@ -208,6 +210,7 @@ impl S3ObjectStore {
             condition,
             token,
             retry: self.0.retry.clone(),
+            watch,
             hasher: self.0.hasher.clone(),
             sign: self.0.sign,
             service: Arc::clone(&self.0.service),

@@ -64,6 +64,10 @@ impl ObjectWriter for S3StreamingWriter {
         receipt.version_id = info.version_id;
         receipt.checksum = info.checksum;
         receipt.parts = Some(info.parts);
+        receipt.retries = Some(info.retries);
+        receipt.bytes_resent = Some(info.bytes_resent);
+        receipt.elapsed = Some(info.elapsed);
+        receipt.peak_buffered = Some(info.peak_buffered);
         receipt.bytes_reused = is_resumed.then_some(info.bytes_reused);
         Ok(receipt)
     }

@@ -1,5 +1,7 @@
 //! The command line.
 
+pub(crate) mod watch;
+
 use std::ffi::OsString;
 
 use clap::builder::NonEmptyStringValueParser;
@@ -319,6 +321,8 @@ pub(crate) struct PutArgs {
     pub(crate) resuming: ResumeArgs,
     #[command(flatten)]
     pub(crate) tuning: TuningArgs,
+    #[command(flatten)]
+    pub(crate) watch: watch::WatchArgs,
 }
 
 /// Globs are matched with a file's path below its folder: `*` and `?` match `/` as well, `[a-z]`

@@ -12,13 +12,14 @@ mod uploads;
 mod verify;
 
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::args::{Args, Command};
 use crate::exit;
 use crate::printer::Printer;
 use crate::signals::Signals;
 use crate::stores::{Settings, Stores};
+use crate::watch::Trace;
 
 /// What all commands need.
 struct Context {
@@ -26,6 +27,9 @@ struct Context {
     printer: Arc<Printer>,
     quiet: bool,
     signals: Signals,
+    verbose: bool,
+    /// What is written of the command, up to its end.
+    trace: OnceLock<Arc<Trace>>,
 }
 
 /// Does what `args` say, cleans up, and reports.
@@ -36,6 +40,10 @@ pub(crate) async fn run(args: Args) -> ExitCode {
     };
     let result = dispatch(&context, args.command).await;
     let left = context.stores.close().await;
+    // Only now has everything ended that it tells of.
+    if let Some(Err(error)) = context.trace.get().map(|trace| trace.close()) {
+        exit::warn(&format!("the trace is not whole: {error}"));
+    }
     match result {
         Ok(()) => match left {
             Ok(()) => ExitCode::SUCCESS,
@@ -57,6 +65,8 @@ fn context(args: &Args) -> anyhow::Result<Context> {
         printer: Arc::new(Printer::new(args.log.quiet)?),
         quiet: args.log.quiet,
         signals: Signals::listen()?,
+        verbose: args.log.verbose > 0,
+        trace: OnceLock::new(),
     })
 }
 

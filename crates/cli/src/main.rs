@@ -20,7 +20,9 @@ mod source;
 mod stores;
 mod stream;
 mod tally;
+mod terminal;
 mod values;
+mod watch;
 
 use std::process::ExitCode;
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::ops::ControlFlow;
 use std::os::fd::AsFd as _;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,6 +15,7 @@ use writer_core::{ObjectMetadata, Segment};
 
 use crate::checksum::Content;
 use crate::source::Source;
+use crate::terminal;
 
 /// How many bytes of receipts are printed at once, when many objects are written.
 const FULL: usize = 32 << 10;
@@ -29,6 +30,8 @@ pub(crate) struct Printer {
     /// Receipts that are not printed yet.
     receipts: Mutex<String>,
     quiet: bool,
+    /// Where progress may be shown, too.
+    is_terminal: bool,
 }
 
 type Printed = anyhow::Result<ControlFlow<()>>;
@@ -45,6 +48,7 @@ impl Printer {
             out: Arc::new(Mutex::new(out.into())),
             receipts: Mutex::default(),
             quiet,
+            is_terminal: io::stdout().is_terminal(),
         })
     }
 
@@ -125,10 +129,13 @@ impl Printer {
 
     /// Writes on a thread that may block, so that a reader who takes its time stops nobody else.
     async fn print(&self, bytes: impl AsRef<[u8]> + Send + 'static) -> Printed {
-        let out = Arc::clone(&self.out);
+        let (out, is_terminal) = (Arc::clone(&self.out), self.is_terminal);
         let write = move || {
             let mut out = out.lock().unwrap_or_else(PoisonError::into_inner);
-            out.write_all(bytes.as_ref())
+            match is_terminal {
+                true => terminal::aside(|| out.write_all(bytes.as_ref())),
+                false => out.write_all(bytes.as_ref()),
+            }
         };
         match tokio::task::spawn_blocking(write).await? {
             Ok(()) => Ok(ControlFlow::Continue(())),

@@ -37,6 +37,7 @@ mod options;
 mod publishing;
 mod reading;
 mod subject;
+mod watching;
 mod writing;
 
 use std::fmt;
@@ -87,6 +88,7 @@ macro_rules! __conformance_list {
                 environment_is_the_default invalid_options_are_refused foreign_uris_are_refused
                 compression_off_is_literal options_do_not_change_content
             }
+            watching { observer_is_told observer_is_told_of_the_end receipt_counts }
             many { many_tasks one_task_many_writers writers_move_between_tasks }
         }
     };

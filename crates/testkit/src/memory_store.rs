@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use async_trait::async_trait;
 use crc_fast::CrcAlgorithm;
 use writer_core::{
-    ByteRange, Condition, Crc64Nvme, Error, ErrorKind, HeapPage, IfExists, ObjectLister,
-    ObjectMetadata, ObjectReader, ObjectStore, ObjectWriter, Page, Result, Segment, WriterOptions,
+    ByteRange, Condition, Crc64Nvme, Error, ErrorKind, EventKind, HeapPage, IfExists, ObjectLister,
+    ObjectMetadata, ObjectReader, ObjectStore, ObjectWriter, Page, Reporter, Result, Segment,
+    WriterOptions,
 };
 
 /// The largest page that [`reserve`](ObjectWriter::reserve) lends, in bytes.
@@ -120,6 +121,7 @@ impl ObjectStore for MemoryStore {
                         compression off";
             return Err(Error::new(ErrorKind::Unsupported, text).with_uri(uri));
         }
+        let reporter = Reporter::open(uri, &options);
         let mut state = self.shared.state();
         state.writers += 1;
         let number = state.writers;
@@ -132,6 +134,8 @@ impl ObjectStore for MemoryStore {
             options,
             written: 0,
             failed: None,
+            reporter,
+            started: Instant::now(),
         }))
     }
 
@@ -186,6 +190,8 @@ struct MemoryWriter {
     written: u64,
     /// The first error, which every later call repeats.
     failed: Option<Error>,
+    reporter: Reporter,
+    started: Instant,
 }
 
 impl MemoryWriter {
@@ -212,7 +218,10 @@ impl MemoryWriter {
         let mut state = self.shared.state();
         let staged = state.staged.entry(self.number).or_default();
         staged.bytes.extend_from_slice(bytes);
+        drop(state);
         self.written += bytes.len() as u64;
+        let bytes = self.written;
+        self.reporter.tell(EventKind::Written { bytes });
     }
 
     /// A part in bytes; the writer lets others run after each.
@@ -296,6 +305,11 @@ impl ObjectWriter for MemoryWriter {
         metadata.metadata = self.options.metadata.clone();
         let stored = (metadata.clone(), bytes.into());
         state.objects.insert(uri, stored);
+        drop(state);
+        let bytes = metadata.size;
+        self.reporter.tell(EventKind::Finished { bytes });
+        metadata.elapsed = Some(self.started.elapsed());
+        metadata.peak_buffered = Some(bytes); // all of it
         let conditional = self.options.is_conditional();
         metadata.condition = conditional.then_some(Condition::Enforced);
         Ok(metadata)
@@ -323,6 +337,9 @@ fn check_condition(options: &WriterOptions, state: &State, uri: &str) -> Result<
 impl Drop for MemoryWriter {
     fn drop(&mut self) {
         self.shared.state().staged.remove(&self.number);
+        // Nothing, if it has finished.
+        let error = self.failed.as_ref();
+        self.reporter.tell(EventKind::GivenUp { error });
     }
 }
 

@@ -109,6 +109,8 @@ const FOUND_BY: &[(Fault, &[&str])] = &[
     (Fault::WrongUri, &["chunk_whole", "receipt_matches_stat"]),
     (Fault::QuotedETag, &["receipt_matches_stat"]),
     (Fault::KeepsOldChecksum, &["replaced_whole", "visible_only_after_finish"]),
+    (Fault::TellsNobody, &["observer_is_told", "observer_is_told_of_the_end"]),
+    (Fault::CountsNothing, &["receipt_counts"]),
     (Fault::FindsMissing, &["missing_is_not_found", "delete_removes"]),
     (Fault::EndIsInclusive, &["ranges"]),
     (Fault::RefusesLongSuffixes, &["ranges"]),

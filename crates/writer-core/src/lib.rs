@@ -36,6 +36,7 @@
 
 mod error;
 mod metadata;
+mod observer;
 mod options;
 mod page;
 mod part;
@@ -49,6 +50,7 @@ mod writer;
 // What a producer uses.
 pub use error::{Error, ErrorKind, Result};
 pub use metadata::{Condition, Crc64Nvme, ObjectMetadata};
+pub use observer::{Event, EventKind, Observer, ObserverHandle, Step};
 pub use options::{IfExists, WriterOptions};
 pub use segment::{FileRange, Segment, SharedBytes};
 pub use store::{ByteRange, ObjectLister, ObjectReader, ObjectStore};
@@ -56,6 +58,7 @@ pub use uri::split_scheme;
 pub use writer::ObjectWriter;
 
 // What a backend uses besides.
+pub use observer::Reporter;
 pub use options::number_from_env;
 pub use page::{HeapPage, Page};
 pub use part::Part;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::{Error, ErrorKind};
 
@@ -75,6 +75,17 @@ pub struct ObjectMetadata {
     pub bytes_reused: Option<u64>,
     /// As a receipt: how the condition of the write was kept, if it had one.
     pub condition: Option<Condition>,
+    /// As the receipt of an upload: how many requests were sent again, those that store nothing
+    /// among them.
+    pub retries: Option<u64>,
+    /// As the receipt of an upload: bytes of bodies that were sent more than once, whole or in
+    /// part.
+    pub bytes_resent: Option<u64>,
+    /// As a receipt: the time from the making of the writer to its end.
+    pub elapsed: Option<Duration>,
+    /// As a receipt: the most bytes of memory that the writer held at once, pages as a whole and
+    /// owned segments by their length. File ranges take none.
+    pub peak_buffered: Option<u64>,
 }
 
 impl ObjectMetadata {

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::env;
 use std::ffi::OsString;
+use std::sync::Arc;
 
-use crate::{Crc64Nvme, Error, ErrorKind, PartSizing, Result};
+use crate::{Crc64Nvme, Error, ErrorKind, Observer, ObserverHandle, PartSizing, Result};
 
 /// What may happen to an object that is already there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -64,6 +65,8 @@ pub struct WriterOptions {
     /// fails with [`ErrorKind::ChecksumMismatch`] and nothing is stored. It is that of the bytes
     /// that are stored, so compression must be off, or the name must not ask for it.
     pub expected_checksum: Option<Crc64Nvme>,
+    /// Told what happens to the object and to its parts. Default: nobody.
+    pub observer: Option<ObserverHandle>,
 }
 
 impl Default for WriterOptions {
@@ -81,6 +84,7 @@ impl Default for WriterOptions {
             if_exists: IfExists::default(),
             if_match: None,
             expected_checksum: None,
+            observer: None,
         }
     }
 }
@@ -247,6 +251,13 @@ impl WriterOptions {
     #[must_use]
     pub fn with_expected_checksum(mut self, checksum: Crc64Nvme) -> Self {
         self.expected_checksum = Some(checksum);
+        self
+    }
+
+    /// Sets [`observer`](Self::observer).
+    #[must_use]
+    pub fn with_observer(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.observer = Some(ObserverHandle::new(observer));
         self
     }
 

@@ -152,6 +152,7 @@ fn listed(part: &Part) -> Result<ListedPart> {
             e_tag: part.e_tag().unwrap_or_default().to_owned(),
             crc: decode(part.checksum_crc64_nvme())?,
             is_known: true,
+            is_reused: false,
         },
         modified: part.last_modified().and_then(|at| (*at).try_into().ok()),
     })

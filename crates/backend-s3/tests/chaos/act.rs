@@ -13,6 +13,7 @@ use crate::kind::Operation;
 use crate::setup::{Setup, URI};
 
 /// How a write ended, as its client sees it.
+#[allow(clippy::large_enum_variant, reason = "there is one of them at a time")]
 #[derive(Debug)]
 pub(crate) enum Done {
     Finished(Result<ObjectMetadata>),

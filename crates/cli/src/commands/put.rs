@@ -7,12 +7,14 @@ use writer_core::{Error, ErrorKind, IfExists, Result, WriterOptions};
 use writer_tokio::MemoryBudget;
 
 use super::Context;
+use crate::args::watch::WatchArgs;
 use crate::args::{PutArgs, TuningArgs};
 use crate::batch::{self, How, Outcome};
 use crate::exit;
 use crate::plan::Plan;
 use crate::producer::Producer;
 use crate::tally::{Tally, grouped};
+use crate::watch::{Goal, Trace, Watch};
 
 /// Parts that go at once where those that are whole count: of 64 that share a slow line, none is
 /// for a long time.
@@ -41,6 +43,8 @@ async fn write(
         args.verify,
     );
     let memory = args.tuning.memory;
+    let watching = args.watch.clone();
+    let trace = trace(context, &watching)?;
     #[cfg(feature = "s3")]
     let one_upload = args.resuming.upload_id.is_some();
     let signals = &context.signals;
@@ -52,13 +56,19 @@ async fn write(
         let text = "--upload-id names the upload of one object, and there are several";
         return Err(Error::new(ErrorKind::InvalidInput, text).into());
     }
+    let goal = || Goal {
+        objects: total as u64,
+        bytes: plan.bytes(),
+    };
+    let watch = Watch::begin(&watching, trace, context.quiet, goal)?;
+    let named = recursive || total > 1;
     let how = How {
         store: signals
             .guard(context.stores.get(plan.destination()))
             .await?,
         memory: memory.map_or_else(store_memory, Ok)?,
-        named: recursive || total > 1,
-        options,
+        named,
+        options: watch.over(options),
         buffered,
         verify,
         keep_going,
@@ -66,8 +76,10 @@ async fn write(
     let jobs = plan.into_jobs();
     let failures = Tally::new(context.quiet);
     let outcome = batch::write(how, jobs, total, &context.printer, signals, failures).await;
-    if recursive && !context.quiet {
-        exit::notice(&summary(&outcome));
+    let is_told = named || context.verbose || watch.was_long();
+    let summary = watch.summary(&outcome);
+    if is_told && !context.quiet {
+        exit::notice(&summary);
     }
     conclude(outcome, total as u64)
 }
@@ -100,13 +112,13 @@ fn store_memory() -> Result<u64> {
     MemoryBudget::from_env().map(|budget| budget.capacity())
 }
 
-fn summary(outcome: &Outcome) -> String {
-    let counted = |number, what| match number {
-        1 => format!("1 {what}"),
-        number => format!("{} {what}s", grouped(number)),
+/// The trace that is asked for. It is closed when everything has ended.
+fn trace(context: &Context, args: &WatchArgs) -> Result<Option<Arc<Trace>>> {
+    let Some(path) = &args.trace else {
+        return Ok(None);
     };
-    let (objects, bytes) = (outcome.stored, outcome.bytes);
-    format!("{}, {}", counted(objects, "object"), counted(bytes, "byte"))
+    let trace = Arc::new(Trace::create(path)?);
+    Ok(Some(Arc::clone(context.trace.get_or_init(|| trace))))
 }
 
 fn conclude(outcome: Outcome, total: u64) -> anyhow::Result<()> {

@@ -139,6 +139,15 @@ pub fn assert_uploaded(line: &str, size: u64) {
     assert!(!e_tag.is_empty() && !e_tag.contains('"'), "{line:?}");
 }
 
+/// Fails unless all that a run said on standard error is that it wrote so much.
+#[track_caller]
+pub fn assert_summary(output: &Output, what: &str) {
+    let line = stderr(output);
+    assert_eq!(line.lines().count(), 1, "{line}");
+    assert!(line.starts_with(&format!("Uploaded {what} in ")), "{line}");
+    assert!(line.contains("/s)"), "{line}");
+}
+
 /// A folder for sources and one for objects.
 pub struct Folders {
     _root: TempDir,

@@ -42,6 +42,7 @@ pub(crate) enum Fault {
     RefusesNoOptions, DecodesNames,
     // The receipt.
     NoChecksum, WrongChecksum, WrongUri, QuotedETag, KeepsOldChecksum,
+    TellsNobody, CountsNothing,
     // The other calls.
     FindsMissing, EndIsInclusive, RefusesLongSuffixes, ClampsRanges, DeleteNeedsObject, PutKeepsOld, ListsOneLevel,
     ListsDirectories, EmptyListIsError, ListsFirstPage, CloseEndsWriters,
@@ -145,6 +146,7 @@ impl ObjectStore for BrokenStore {
             RefusesAnyChecksum if options.expected_checksum.is_some() => {
                 options.expected_checksum = Some(Crc64Nvme(0));
             }
+            TellsNobody => options.observer = None,
             DropsMetadata => {
                 options.content_type = None;
                 options.metadata.clear();
@@ -460,6 +462,7 @@ impl BrokenWriter {
             ForgetsCondition => receipt.condition = None,
             SaysAdvisory => receipt.condition = Some(Condition::Advisory),
             NoChecksum => receipt.checksum = None,
+            CountsNothing => receipt.elapsed = None,
             WrongChecksum => receipt.checksum = Some(Crc64Nvme(0)),
             WrongUri => receipt.uri.push('x'),
             QuotedETag => receipt.e_tag = receipt.e_tag.take().map(|tag| format!("\"{tag}\"")),
