@@ -25,6 +25,7 @@ use crate::digest::PartDigest;
 use crate::error::{asks_to_slow_down, code_of, from_sdk, is_refusal, unsent};
 use crate::lanes::{Lane, Lanes};
 use crate::location::Location;
+use crate::rate::Rate;
 
 use crate::retry::Retries;
 
@@ -49,6 +50,8 @@ pub(crate) struct Api {
     pub(crate) location: Arc<Location>,
     pub(crate) stall_timeout: Duration,
     pub(crate) lanes: Lanes,
+    /// How fast bodies may leave, if they may not as fast as they can.
+    pub(crate) rate: Option<Rate>,
     /// The service takes checksums.
     pub(crate) checksums: bool,
 }
@@ -124,7 +127,7 @@ impl Api {
         digest: Option<PartDigest>,
     ) -> Result<(Stored, PartDigest)> {
         let lane = self.lanes.enter().await;
-        let outgoing = Outgoing::new(part, digest.is_none());
+        let outgoing = Outgoing::new(part, digest.is_none(), self.rate.clone());
         let sent = digest.unwrap_or_default();
         let request = self
             .client
@@ -157,7 +160,7 @@ impl Api {
         options: &WriterOptions,
     ) -> Result<Stored> {
         let lane = self.lanes.enter().await;
-        let outgoing = Outgoing::new(part, false);
+        let outgoing = Outgoing::new(part, false, self.rate.clone());
         let request = self
             .client
             .put_object()
