@@ -25,6 +25,7 @@ use crate::digest::PartDigest;
 use crate::error::{asks_to_slow_down, code_of, from_sdk, is_refusal, unsent};
 use crate::lanes::{Lane, Lanes};
 use crate::location::Location;
+use crate::rate::Rate;
 
 use crate::retry::Retries;
 use crate::watch::Attempt;
@@ -50,6 +51,8 @@ pub(crate) struct Api {
     pub(crate) location: Arc<Location>,
     pub(crate) stall_timeout: Duration,
     pub(crate) lanes: Lanes,
+    /// How fast bodies may leave, if they may not as fast as they can.
+    pub(crate) rate: Option<Rate>,
     /// The service takes checksums.
     pub(crate) checksums: bool,
 }
@@ -129,7 +132,7 @@ impl Api {
     ) -> Result<(Stored, PartDigest)> {
         let lane = self.lanes.enter().await;
         attempt.begin();
-        let outgoing = Outgoing::new(part, digest.is_none(), attempt);
+        let outgoing = Outgoing::new(part, digest.is_none(), self.rate.clone(), attempt);
         let sent = digest.unwrap_or_default();
         let request = self
             .client
@@ -164,7 +167,7 @@ impl Api {
     ) -> Result<Stored> {
         let lane = self.lanes.enter().await;
         attempt.begin();
-        let outgoing = Outgoing::new(part, false, attempt);
+        let outgoing = Outgoing::new(part, false, self.rate.clone(), attempt);
         let request = self
             .client
             .put_object()

@@ -14,6 +14,7 @@ use http_body::{Body, Frame, SizeHint};
 use writer_core::{Crc64Nvme, Error, Part, Result, Segment};
 
 use crate::file::{Reading, read_cached};
+use crate::rate::{Rate, Turns};
 use crate::watch::Attempt;
 
 /// Bytes in one frame of a client that is not ours. hyper queues up to 16 frames, or 408 KiB,
@@ -24,7 +25,7 @@ const FRAME: usize = 64 * 1024;
 #[derive(Debug)]
 pub(crate) struct Progress {
     start: Instant,
-    /// Microseconds after `start`.
+    /// Microseconds after `start`; ahead of now while the body waits for its turn.
     last: AtomicU64,
     left: AtomicU64,
 }
@@ -44,7 +45,14 @@ impl Progress {
         self.left.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    /// How long nothing has moved.
+    /// Says that nothing is to move before `time`.
+    fn rests_until(&self, time: Instant) {
+        let time = time.saturating_duration_since(self.start).as_micros();
+        let time = u64::try_from(time).unwrap_or(u64::MAX);
+        self.last.fetch_max(time, Ordering::Relaxed);
+    }
+
+    /// How long nothing has moved that was to move.
     pub(crate) fn idle(&self) -> Duration {
         let last = Duration::from_micros(self.last.load(Ordering::Relaxed));
         self.start.elapsed().saturating_sub(last)
@@ -67,32 +75,40 @@ struct Inner {
     progress: Progress,
     hash: bool,
     crc: OnceLock<Crc64Nvme>,
+    rate: Option<Rate>,
     /// Which request it is, if that is of interest.
     attempt: Option<Attempt>,
 }
 
 impl Outgoing {
     /// The bytes of `part`, for one `attempt`. With `hash`, their checksum is computed on their
-    /// way.
-    pub(crate) fn new(part: &Part, hash: bool, attempt: Attempt) -> Self {
+    /// way; with `rate`, they leave as fast as that has it.
+    pub(crate) fn new(part: &Part, hash: bool, rate: Option<Rate>, attempt: Attempt) -> Self {
         let segments = part.segments().to_vec();
-        Self::of_segments(segments, part.len(), hash, Some(attempt))
+        Self::of_segments(segments, part.len(), hash, rate, Some(attempt))
     }
 
     /// A body that is in memory.
     pub(crate) fn of_bytes(bytes: Vec<u8>) -> Self {
         let len = bytes.len() as u64;
         let segments = Vec::from_iter((len > 0).then(|| bytes.into()));
-        Self::of_segments(segments, len, false, None)
+        Self::of_segments(segments, len, false, None, None)
     }
 
-    fn of_segments(segments: Vec<Segment>, len: u64, hash: bool, attempt: Option<Attempt>) -> Self {
+    fn of_segments(
+        segments: Vec<Segment>,
+        len: u64,
+        hash: bool,
+        rate: Option<Rate>,
+        attempt: Option<Attempt>,
+    ) -> Self {
         Self(Arc::new(Inner {
             segments,
             len,
             progress: Progress::new(len),
             hash,
             crc: OnceLock::new(),
+            rate,
             attempt,
         }))
     }
@@ -123,6 +139,7 @@ impl Outgoing {
             segments: self.0.segments.iter().cloned().collect(),
             left: self.0.len,
             digest: self.0.hash.then(|| Digest::new(CrcAlgorithm::Crc64Nvme)),
+            turns: Turns::new(self.0.rate.clone()),
             outgoing: self.clone(),
         };
         cursor.end_if_done();
@@ -144,10 +161,25 @@ pub(crate) struct Cursor {
     segments: VecDeque<Segment>,
     left: u64,
     digest: Option<Digest>,
+    turns: Turns,
     outgoing: Outgoing,
 }
 
 impl Cursor {
+    /// How many bytes, up to `max`, may be sent next; 0 only if there are none. It waits where the
+    /// store has a rate.
+    pub(crate) fn poll_turn(&mut self, max: usize, cx: &mut Context<'_>) -> Poll<usize> {
+        let want = max.min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        if want == 0 {
+            return Poll::Ready(0);
+        }
+        let turn = self.turns.poll(want, cx);
+        if let Some(start) = self.turns.waits_for() {
+            self.outgoing.progress().rests_until(start.into_std());
+        }
+        turn
+    }
+
     /// Up to `max` of the bytes that come next, all in memory or all of one file.
     pub(crate) fn peek(&self, max: usize) -> Option<Segment> {
         let mut next = self.segments.front()?.clone();
@@ -159,6 +191,7 @@ impl Cursor {
         if let Some(digest) = &mut self.digest {
             digest.update(bytes);
         }
+        self.turns.spend(bytes.len());
         let mut sent = bytes.len() as u64;
         self.left -= sent;
         self.outgoing.made(sent, self.left);
@@ -212,11 +245,12 @@ impl Body for PartBody {
                 Err(error) => Poll::Ready(Some(Err(error))),
             };
         }
-        match this.cursor.peek(FRAME) {
+        let turn = ready!(this.cursor.poll_turn(FRAME, cx));
+        match this.cursor.peek(turn) {
             None => Poll::Ready(None),
             Some(Segment::Memory(bytes)) => this.give(Bytes::from_owner(bytes)),
             Some(Segment::File(range)) => {
-                let mut buffer = vec![0; FRAME];
+                let mut buffer = vec![0; turn];
                 let read = read_cached(&range, &mut buffer);
                 if read > 0 {
                     buffer.truncate(read);
@@ -245,7 +279,7 @@ mod tests {
     #[test]
     fn a_cursor_hashes_what_was_sent_and_knows_what_comes_next() {
         let part = part_of(vec!["1234".into(), "56789".into()]);
-        let outgoing = Outgoing::new(&part, true, Attempt::default());
+        let outgoing = Outgoing::new(&part, true, None, Attempt::default());
         let mut cursor = outgoing.cursor();
         assert_eq!(cursor.peek(3).unwrap().len(), 3);
         cursor.advance(b"123");
@@ -260,7 +294,7 @@ mod tests {
 
     #[test]
     fn an_empty_body_has_a_checksum_too() {
-        let outgoing = Outgoing::new(&part_of(Vec::new()), true, Attempt::default());
+        let outgoing = Outgoing::new(&part_of(Vec::new()), true, None, Attempt::default());
         let _cursor = outgoing.cursor();
         assert_eq!(outgoing.crc(), Some(Crc64Nvme(0)));
     }

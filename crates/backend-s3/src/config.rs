@@ -33,7 +33,8 @@ pub struct S3Config {
     pub endpoint_url: Option<String>,
     /// Region. Where neither this nor the environment says one and an endpoint is set: us-east-1.
     pub region: Option<String>,
-    /// Profile of the AWS configuration files.
+    /// Profile of the AWS configuration files, one of which must have it. Its credentials, if it
+    /// has any, come before those of the environment.
     pub profile: Option<String>,
     /// `host/bucket/key` rather than `bucket.host/key`. Default: where an endpoint is set.
     pub path_style: Option<bool>,
@@ -42,9 +43,17 @@ pub struct S3Config {
     /// Where credentials come from that expire and are renewed, instead of
     /// [`credentials`](Self::credentials). It is asked shortly before those that it gave expire.
     pub credentials_provider: Option<SharedCredentialsProvider>,
+    /// Send requests without credentials, as anybody may: for buckets that are open to all.
+    /// Payloads are not signed then, so a service that takes no checksums checks nothing.
+    pub anonymous: bool,
     /// A file of certificates in PEM to trust instead of the system's roots. Default: what the
     /// environment variable `AWS_CA_BUNDLE` names, if it is set.
     pub ca_bundle: Option<PathBuf>,
+    /// Take any certificate for the service's, whoever shows it: anyone on the way can read and
+    /// change what is sent, and pose as the service. For tests alone; a
+    /// [`ca_bundle`](Self::ca_bundle) is what a service with a certificate of its own needs.
+    /// Where credentials are asked for, certificates are checked in any case.
+    pub danger_accept_invalid_certs: bool,
     /// HTTP client, instead of this crate's own.
     pub http_client: Option<SharedHttpClient>,
     /// Memory budget in bytes, from 1 MiB. Default: `S3DLIO_PUT_MEMORY`, or 128 MiB.
@@ -80,6 +89,12 @@ pub struct S3Config {
     /// after the last one) before it is tried again. Default 60 s; answers may take five times
     /// as long, because the kernel holds bytes that are not on the wire yet.
     pub stall_timeout: Option<Duration>,
+    /// How long it may take to resolve a name, to connect, and to agree on TLS, each. Default 10 s.
+    pub connect_timeout: Option<Duration>,
+    /// Most bytes of bodies that leave in a second, of all writers together and with those that are
+    /// sent again; from 1. They leave evenly: a 50th of it at once, or 256 KiB. Default: as fast as
+    /// the network takes them.
+    pub max_bytes_per_second: Option<u64>,
 }
 
 impl S3Config {
@@ -132,6 +147,20 @@ impl S3Config {
     #[must_use]
     pub fn with_credentials_provider(mut self, provider: SharedCredentialsProvider) -> Self {
         self.credentials_provider = Some(provider);
+        self
+    }
+
+    /// Sets [`anonymous`](Self::anonymous).
+    #[must_use]
+    pub fn with_anonymous(mut self, anonymous: bool) -> Self {
+        self.anonymous = anonymous;
+        self
+    }
+
+    /// Sets [`danger_accept_invalid_certs`](Self::danger_accept_invalid_certs).
+    #[must_use]
+    pub fn with_danger_accept_invalid_certs(mut self, accept: bool) -> Self {
+        self.danger_accept_invalid_certs = accept;
         self
     }
 
@@ -232,6 +261,20 @@ impl S3Config {
         self.stall_timeout = Some(timeout);
         self
     }
+
+    /// Sets [`connect_timeout`](Self::connect_timeout).
+    #[must_use]
+    pub fn with_connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = Some(timeout);
+        self
+    }
+
+    /// Sets [`max_bytes_per_second`](Self::max_bytes_per_second).
+    #[must_use]
+    pub fn with_max_bytes_per_second(mut self, bytes: u64) -> Self {
+        self.max_bytes_per_second = Some(bytes);
+        self
+    }
 }
 
 impl fmt::Debug for S3Config {
@@ -246,6 +289,11 @@ impl fmt::Debug for S3Config {
                 "credentials_provider",
                 &self.credentials_provider.as_ref().map(|_| "given"),
             )
+            .field("anonymous", &self.anonymous)
+            .field(
+                "danger_accept_invalid_certs",
+                &self.danger_accept_invalid_certs,
+            )
             .field("ca_bundle", &self.ca_bundle)
             .field("memory", &self.memory)
             .field("payload_signing", &self.payload_signing)
@@ -259,6 +307,8 @@ impl fmt::Debug for S3Config {
             .field("wait_for_late_parts", &self.wait_for_late_parts)
             .field("retry", &self.retry)
             .field("stall_timeout", &self.stall_timeout)
+            .field("connect_timeout", &self.connect_timeout)
+            .field("max_bytes_per_second", &self.max_bytes_per_second)
             .finish_non_exhaustive()
     }
 }

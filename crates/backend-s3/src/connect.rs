@@ -11,13 +11,15 @@ use aws_sdk_s3::config::{Builder, RequestChecksumCalculation, StalledStreamProte
 use aws_types::service_config::ServiceConfigKey;
 
 use aws_sdk_s3::config::SharedHttpClient;
-use writer_core::Result;
+use writer_core::{Error, ErrorKind, Result, split_scheme};
 
 use crate::config::S3Config;
 use crate::headers::BucketHeaders;
-use crate::http::{self, CaBundle};
+use crate::http::{self, CaBundle, Trust};
 use crate::profile::ServiceProfile;
+use crate::shared_profile;
 
+/// Unless the configuration says another.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A client, and what its endpoint tells.
@@ -32,15 +34,28 @@ pub(crate) struct Connected {
 ///
 /// # Errors
 ///
-/// If the CA bundle can't be used.
+/// If the CA bundle can't be used, there is no such profile, the endpoint is no URL of HTTP, or
+/// there is neither an endpoint nor a region.
 pub(crate) async fn connect(config: &S3Config) -> Result<Connected> {
+    let limit = config.connect_timeout.unwrap_or(CONNECT_TIMEOUT);
     let http = match &config.http_client {
         Some(client) => client.clone(),
-        None => SharedHttpClient::new(http::Client::new(ca_bundle(config).await?)),
+        None => {
+            let trust = match ca_bundle(config).await? {
+                Some(bundle) => Trust::Bundle(bundle),
+                None => Trust::System,
+            };
+            SharedHttpClient::new(http::Client::new(trust, limit))
+        }
     };
-    let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http);
+    let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http.clone());
     if let Some(profile) = &config.profile {
         loader = loader.profile_name(profile);
+        if let Some(credentials) =
+            shared_profile::credentials(profile, config.region.as_deref(), http).await?
+        {
+            loader = loader.credentials_provider(credentials);
+        }
     }
     if let Some(region) = &config.region {
         loader = loader.region(Region::new(region.clone()));
@@ -50,16 +65,30 @@ pub(crate) async fn connect(config: &S3Config) -> Result<Connected> {
     } else if let Some(credentials) = &config.credentials {
         loader = loader.credentials_provider(credentials.clone());
     }
+    if config.anonymous {
+        loader = loader.no_credentials();
+    }
     if let Some(endpoint) = &config.endpoint_url {
         loader = loader.endpoint_url(endpoint);
     }
     let shared = loader.load().await;
     let endpoint = endpoint_of(config, &shared);
+    match &endpoint {
+        Some(endpoint) => refuse_no_url(endpoint)?,
+        None if shared.region().is_none() => {
+            let text = "there is no region: set AWS_REGION, or region in the profile";
+            return Err(Error::new(ErrorKind::InvalidInput, text));
+        }
+        None => {}
+    }
 
     let mut builder = Builder::from(&shared);
     builder = builder.force_path_style(config.path_style.unwrap_or(endpoint.is_some()));
     if shared.region().is_none() && endpoint.is_some() {
         builder = builder.region(Region::from_static("us-east-1"));
+    }
+    if config.danger_accept_invalid_certs && config.http_client.is_none() {
+        builder = builder.http_client(http::Client::new(Trust::Anyone, limit));
     }
     let builder = tune(builder, config);
     Ok(Connected {
@@ -67,6 +96,25 @@ pub(crate) async fn connect(config: &S3Config) -> Result<Connected> {
         plain: endpoint.as_deref().is_some_and(is_plain),
         profile: ServiceProfile::of_endpoint(endpoint.as_deref()),
     })
+}
+
+/// Refuses what requests can't be sent to: the SDK would say that of each, in words of its own.
+fn refuse_no_url(endpoint: &str) -> Result<()> {
+    let has_scheme = split_scheme(endpoint).is_some_and(|(scheme, rest)| {
+        let scheme = scheme.to_ascii_lowercase();
+        matches!(&*scheme, "http" | "https") && !rest.is_empty()
+    });
+    if has_scheme
+        && endpoint
+            .parse::<::http::Uri>()
+            .is_ok_and(|url| url.host().is_some())
+    {
+        return Ok(());
+    }
+    let text = format!(
+        "the endpoint {endpoint:?} is no URL: expected http://HOST:PORT or https://HOST:PORT"
+    );
+    Err(Error::new(ErrorKind::InvalidInput, text))
 }
 
 async fn ca_bundle(config: &S3Config) -> Result<Option<CaBundle>> {
@@ -99,7 +147,7 @@ fn tune(builder: Builder, config: &S3Config) -> Builder {
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
         .timeout_config(
             TimeoutConfig::builder()
-                .connect_timeout(CONNECT_TIMEOUT)
+                .connect_timeout(config.connect_timeout.unwrap_or(CONNECT_TIMEOUT))
                 .build(),
         )
 }

@@ -17,6 +17,7 @@ mod connect;
 mod connection;
 mod pool;
 mod pump;
+mod reading;
 mod stream;
 mod tls;
 
@@ -37,37 +38,52 @@ use aws_smithy_types::body::SdkBody;
 use writer_core::Error;
 
 use answer::Answer;
-use connect::Endpoint;
+use connect::{Connect, Endpoint};
 use connection::Head;
 use pool::Pool;
-pub(crate) use tls::CaBundle;
+pub(crate) use tls::{CaBundle, Trust};
 
 use crate::body::Outgoing;
 
 /// An HTTP client; its clones share connections.
 pub(crate) struct Client {
     pool: Arc<Pool>,
-    reading: SharedHttpClient,
+    reading: Reader,
 }
 
 impl Client {
-    /// A client that trusts `bundle`, or the roots of the system.
-    pub(crate) fn new(bundle: Option<CaBundle>) -> Self {
-        let trusted = match &bundle {
-            Some(bundle) => TrustStore::empty().with_pem_certificate(bundle.pem()),
-            None => TrustStore::default(),
-        };
-        let builder =
-            aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring));
-        let reading = match TlsContext::builder().with_trust_store(trusted).build() {
-            Ok(context) => builder.tls_context(context).build_https(),
-            // It has no error to give as of now; the roots of the system are the safe choice.
-            Err(_) => builder.build_https(),
+    /// A client with so much `trust`. To resolve a name, to connect, and to agree on TLS may take up
+    /// to `limit` each.
+    pub(crate) fn new(trust: Trust, limit: Duration) -> Self {
+        let connect = Arc::new(Connect::new(trust.clone(), limit));
+        let reading = match trust {
+            Trust::System => Reader::Sdk(sdk_client(TrustStore::default())),
+            Trust::Bundle(bundle) => {
+                let trusted = TrustStore::empty().with_pem_certificate(bundle.pem());
+                Reader::Sdk(sdk_client(trusted))
+            }
+            Trust::Anyone => Reader::Own(reading::connector(Arc::clone(&connect))),
         };
         Self {
-            pool: Arc::new(Pool::new(bundle)),
+            pool: Arc::new(Pool::new(connect)),
             reading,
         }
+    }
+}
+
+/// What GET and HEAD go through.
+enum Reader {
+    Sdk(SharedHttpClient),
+    Own(SharedHttpConnector),
+}
+
+fn sdk_client(trusted: TrustStore) -> SharedHttpClient {
+    let builder =
+        aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring));
+    match TlsContext::builder().with_trust_store(trusted).build() {
+        Ok(context) => builder.tls_context(context).build_https(),
+        // It has no error to give as of now; the roots of the system are the safe choice.
+        Err(_) => builder.build_https(),
     }
 }
 
@@ -79,7 +95,10 @@ impl HttpClient for Client {
     ) -> SharedHttpConnector {
         SharedHttpConnector::new(Connector {
             pool: Arc::clone(&self.pool),
-            reading: self.reading.http_connector(settings, components),
+            reading: match &self.reading {
+                Reader::Sdk(client) => client.http_connector(settings, components),
+                Reader::Own(connector) => connector.clone(),
+            },
             connect_timeout: settings.connect_timeout(),
             read_timeout: settings.read_timeout(),
         })

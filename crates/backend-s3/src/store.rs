@@ -1,6 +1,7 @@
 //! Objects in S3 buckets, behind one memory budget.
 
 use std::fmt;
+use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ use crate::lanes::Lanes;
 use crate::lister::S3Lister;
 use crate::location::Location;
 use crate::profile::{Conditions, ServiceProfile};
+use crate::rate::Rate;
 use crate::reader::S3Reader;
 use crate::resume::{Resume, Resumed};
 use crate::retry::Retries;
@@ -57,6 +59,7 @@ struct Inner {
     service: Arc<Service>,
     running: Arc<Running>,
     lanes: Lanes,
+    rate: Option<Rate>,
     repeat_late: bool,
     mode: Mode,
 }
@@ -74,8 +77,8 @@ impl S3ObjectStore {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidInput`] for a memory budget out of bounds, or a CA bundle that can't be
-    /// used.
+    /// [`ErrorKind::InvalidInput`] for a memory budget or a rate out of bounds, a CA bundle that
+    /// can't be used, an endpoint that is no URL of HTTP, and a profile that no file has.
     ///
     /// # Cancellation
     ///
@@ -129,19 +132,21 @@ impl S3ObjectStore {
             stall_timeout: config.stall_timeout.unwrap_or(STALL_TIMEOUT),
             profile,
             conditions: config.conditions,
-            // Nothing else would vouch for the bytes.
-            sign: !profile.checksums
-                || match config.payload_signing {
-                    PayloadSigning::Auto => connected.plain,
-                    PayloadSigning::Always => true,
-                    PayloadSigning::Never => false,
-                },
+            // Nothing else would vouch for the bytes; without credentials, nothing can be signed.
+            sign: !config.anonymous
+                && (!profile.checksums
+                    || match config.payload_signing {
+                        PayloadSigning::Auto => connected.plain,
+                        PayloadSigning::Always => true,
+                        PayloadSigning::Never => false,
+                    }),
             service: Arc::default(),
             running: Arc::default(),
             lanes: Lanes::new(
                 config.max_in_flight.unwrap_or(MAX_IN_FLIGHT),
                 !config.ignore_slow_down,
             ),
+            rate: rate(config)?,
             repeat_late: !config.wait_for_late_parts,
             mode: Mode::default(),
         })))
@@ -243,6 +248,7 @@ impl S3ObjectStore {
             location: Arc::new(location),
             stall_timeout: self.0.stall_timeout,
             lanes: self.0.lanes.clone(),
+            rate: self.0.rate.clone(),
             checksums: self.0.profile.checksums,
         }
     }
@@ -359,6 +365,18 @@ impl fmt::Debug for S3ObjectStore {
             .field("retry", self.0.retry.policy())
             .finish_non_exhaustive()
     }
+}
+
+/// How fast bodies may leave, if `config` limits it.
+fn rate(config: &S3Config) -> Result<Option<Rate>> {
+    let Some(bytes) = config.max_bytes_per_second else {
+        return Ok(None);
+    };
+    let rate = NonZero::new(bytes).map(Rate::new);
+    rate.map(Some).ok_or_else(|| {
+        let text = "max_bytes_per_second is 0: expected at least 1";
+        Error::new(ErrorKind::InvalidInput, text)
+    })
 }
 
 fn is_bucket(error: &Error) -> bool {

@@ -6,7 +6,7 @@ mod common;
 
 use backend_s3::S3ObjectStore;
 use common::{PART, config, open, options, random, server};
-use writer_core::{ErrorKind, ObjectStore as _};
+use writer_core::{ByteRange, ErrorKind, ObjectStore as _, Segment};
 
 #[tokio::test]
 async fn over_tls_nothing_is_hashed_twice() {
@@ -51,4 +51,26 @@ async fn a_bundle_that_is_none_is_refused() {
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
         assert!(error.to_string().contains(expected), "{error}");
     }
+}
+
+#[tokio::test]
+async fn any_certificate_is_taken_only_where_that_is_asked_for() {
+    let server = server().tls().start().await.unwrap();
+    let mut careless = config(&server);
+    careless.ca_bundle = None;
+    let careless = careless.with_danger_accept_invalid_certs(true);
+    let store = S3ObjectStore::connect(careless).await.unwrap();
+    let data = random(51, 3 * PART as usize);
+    let mut writer = open(&store, "key", options()).await;
+    writer.write_chunk(&data).await.unwrap();
+    writer.finish().await.unwrap();
+    let mut reader = store.get("s3://test/key", ByteRange::Full).await.unwrap();
+    let mut read = Vec::new();
+    while let Some(chunk) = reader.next_chunk().await.unwrap() {
+        let Segment::Memory(bytes) = chunk else {
+            panic!("{chunk:?}");
+        };
+        read.extend_from_slice(bytes.as_ref());
+    }
+    assert_eq!(read, data);
 }

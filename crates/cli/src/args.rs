@@ -1,5 +1,9 @@
 //! The command line.
 
+#[cfg(feature = "s3")]
+mod connection;
+mod tools;
+mod variables;
 pub(crate) mod watch;
 
 use std::ffi::OsString;
@@ -10,6 +14,10 @@ use globset::Glob;
 use writer_core::{ByteRange, Crc64Nvme};
 
 #[cfg(feature = "s3")]
+pub(crate) use self::connection::{Conditions, ConnectionArgs, PayloadSigning, S3WriteArgs};
+pub(crate) use self::tools::{CompletionsArgs, ManArgs};
+pub(crate) use self::variables::parse;
+#[cfg(feature = "s3")]
 use crate::values::parse_age;
 use crate::values::{parse_entry, parse_range, parse_size};
 
@@ -18,7 +26,13 @@ use crate::values::{parse_entry, parse_range, parse_size};
 /// Objects are named by URIs (s3://bucket/key, file:///path) or by plain paths. URIs are taken
 /// literally: nothing in them is decoded.
 #[derive(Debug, Parser)]
-#[command(name = "s3-cli", version, after_help = crate::exit::TABLE)]
+#[command(
+    name = "s3-cli",
+    version,
+    help_template = help::ROOT,
+    after_help = help::MORE,
+    after_long_help = help::long()
+)]
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -27,6 +41,9 @@ pub(crate) struct Args {
     #[cfg(feature = "s3")]
     #[command(flatten)]
     pub(crate) s3: S3Args,
+    #[cfg(feature = "s3")]
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -39,8 +56,9 @@ pub(crate) enum Command {
         after_help = examples::PUT
     )]
     Put(Box<PutArgs>),
-    /// Compare a file with an object as it is stored, without a download if the service knows its
-    /// checksum
+    /// Compare a file with an object as it is stored
+    ///
+    /// There is no download if the service knows the object's checksum.
     #[command(after_help = examples::VERIFY)]
     Verify(VerifyArgs),
     /// Write an object, or a range of it, to standard output
@@ -49,18 +67,48 @@ pub(crate) enum Command {
     /// Show what is known of an object, one `key: value` per line
     #[command(after_help = examples::STAT)]
     Stat(StatArgs),
-    /// Remove objects; that there is none is no error
+    /// Remove objects
+    ///
+    /// That there is none is no error.
     #[command(after_help = examples::RM)]
     Rm(RmArgs),
     /// List objects: size, last modified and URI, one per line
     #[command(after_help = examples::LS)]
     Ls(LsArgs),
-    /// List or remove multipart uploads that were begun and not ended
+    /// List or remove uploads that were begun and not ended
     #[cfg(feature = "s3")]
+    #[command(after_help = examples::UPLOADS)]
     Uploads(UploadsArgs),
-    /// Find out what a service does, and which --service it is, by trying it on scratch objects
+    /// Find out what a service does, and which --service it is
+    ///
+    /// It is tried on scratch objects.
     #[cfg(feature = "s3")]
+    #[command(after_help = examples::PROBE)]
     Probe(ProbeArgs),
+    /// Print a completion script for a shell
+    #[command(after_help = examples::COMPLETIONS)]
+    Completions(CompletionsArgs),
+    /// Write the manual pages into a folder
+    #[command(hide = true)]
+    Man(ManArgs),
+}
+
+/// What the help of the program says besides its commands. Their options are in their own.
+mod help {
+    pub(super) const ROOT: &str = "\
+{about-with-newline}
+{usage-heading} {usage}
+
+Commands:
+{subcommands}{after-help}";
+
+    pub(super) const MORE: &str = "\
+`s3-cli COMMAND --help` has the options of a command, `-h` the usual ones.
+Each --some-option can be set by S3_CLI_SOME_OPTION in the environment, too.";
+
+    pub(super) fn long() -> String {
+        format!("{MORE}\n\n{}", crate::exit::TABLE)
+    }
 }
 
 /// What the help of each command ends with.
@@ -70,6 +118,7 @@ Examples:
   s3-cli put disk.img s3://bucket/images/
   s3-cli put -r --exclude '*.tmp' results s3://bucket/results/
   s3-cli put --verify s3://bucket/db.sql.zst -- pg_dump mydb
+  s3-cli put @files.txt s3://bucket/files/
   head -c 1G /dev/urandom | s3-cli put --exact-size 1G - s3://bucket/random";
     pub(super) const VERIFY: &str = "\
 Example:
@@ -86,12 +135,26 @@ Example:
     pub(super) const LS: &str = "\
 Example:
   s3-cli ls s3://bucket/images/";
+    #[cfg(feature = "s3")]
+    pub(super) const UPLOADS: &str = "\
+Examples:
+  s3-cli uploads list s3://bucket/
+  s3-cli uploads abort --older-than 7d s3://bucket/images/";
+    #[cfg(feature = "s3")]
+    pub(super) const PROBE: &str = "\
+Example:
+  s3-cli probe --endpoint-url http://localhost:9000 s3://bucket/scratch/";
+    pub(super) const COMPLETIONS: &str = "\
+Example:
+  s3-cli completions bash > ~/.local/share/bash-completion/completions/s3-cli";
 }
 
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Messages")]
 pub(crate) struct LogArgs {
-    /// Say more on standard error; twice for more still. RUST_LOG comes first, if it is set
+    /// Say more on standard error; twice for more still
+    ///
+    /// RUST_LOG comes first, if it is set.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
     /// Say nothing but errors, not even what was uploaded
@@ -111,53 +174,31 @@ pub(crate) struct S3Args {
     #[arg(long, global = true)]
     pub(crate) region: Option<String>,
     /// The profile of the AWS configuration to use [env: AWS_PROFILE]
+    ///
+    /// Its credentials, if it has any, come before AWS_ACCESS_KEY_ID in the environment; those of a
+    /// profile that AWS_PROFILE names come after it.
     #[arg(long, global = true, value_name = "NAME")]
     pub(crate) profile: Option<String>,
     /// A file of certificates in PEM to trust instead of the system's [env: AWS_CA_BUNDLE]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
     pub(crate) ca_bundle: Option<std::path::PathBuf>,
     /// Put the bucket into the path of requests, not into the host name
-    #[arg(long, global = true)]
+    ///
+    /// This is how it is done wherever an endpoint is set.
+    #[arg(long, global = true, hide_short_help = true)]
     pub(crate) path_style: bool,
-    /// What the service is: aws, ceph, dev-s3, garage, r2, basic (no CRC64NVME, equal parts) or
-    /// unknown. Without this it is told by the host [env: S3_CLI_SERVICE]
-    #[arg(
-        long,
-        global = true,
-        value_name = "PROFILE",
-        env = "S3_CLI_SERVICE",
-        hide_env = true
-    )]
+    /// What the service is; without this it is told by the host
+    ///
+    /// One of aws, ceph, dev-s3, garage, r2, basic (no CRC64NVME, equal parts) and unknown; `s3-cli
+    /// probe` finds out which.
+    #[arg(long, global = true, value_name = "PROFILE", hide_short_help = true)]
     pub(crate) service: Option<String>,
-    /// What is done about --if-none-match and --if-match where the service is not known to keep
-    /// them [env: S3_CLI_CONDITIONS]
-    #[arg(
-        long,
-        global = true,
-        value_name = "HOW",
-        default_value = "known",
-        env = "S3_CLI_CONDITIONS",
-        hide_env = true
-    )]
-    pub(crate) conditions: Conditions,
     /// The account that the bucket must belong to
-    #[arg(long, global = true, value_name = "ACCOUNT")]
+    #[arg(long, global = true, value_name = "ACCOUNT", hide_short_help = true)]
     pub(crate) expected_bucket_owner: Option<String>,
     /// Agree to pay for requests, where requesters do
-    #[arg(long, global = true, value_name = "WHO")]
+    #[arg(long, global = true, value_name = "WHO", hide_short_help = true)]
     pub(crate) request_payer: Option<Payer>,
-}
-
-/// What is done about conditions on a service that is not known to keep them.
-#[cfg(feature = "s3")]
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-pub(crate) enum Conditions {
-    /// Such a write is refused
-    Known,
-    /// The service is trusted
-    Trust,
-    /// The object is looked at right before; others may come in between
-    CheckFirst,
 }
 
 /// Who pays for requests.
@@ -173,18 +214,23 @@ pub(crate) enum Payer {
 #[derive(Clone, Debug, Default, ClapArgs)]
 #[command(next_help_heading = "Resuming (S3)")]
 pub(crate) struct ResumeArgs {
-    /// Take up the newest upload of the object that stopped, and send only what is missing: each
-    /// part that is there is compared by its checksum first. What fails again keeps its parts.
-    /// Fewer parts go at once (8), so that more of them are whole when it stops
+    /// Take up the newest upload of the object that stopped, and send only what is missing
+    ///
+    /// Each part that is there is compared by its checksum first. What fails again keeps its parts.
+    /// Fewer parts go at once (8), so that more of them are whole when it stops. If there is no
+    /// such upload, a new one begins.
     #[arg(long)]
     pub(crate) resume: bool,
-    /// Take up this upload; `uploads list` shows them. Needed for one that was written to
-    /// in the last 5 minutes, because somebody may still be at it
-    #[arg(long, value_name = "ID")]
+    /// Take up this upload; `uploads list` shows them
+    ///
+    /// Needed for one that was written to in the last 5 minutes, because somebody may still be at
+    /// it.
+    #[arg(long, value_name = "ID", hide_short_help = true)]
     pub(crate) upload_id: Option<String>,
-    /// Leave the parts of uploads that fail or are interrupted, for --resume; they are charged for.
-    /// As with --resume, 8 parts go at once
-    #[arg(long)]
+    /// Leave the parts of uploads that fail or are interrupted, for --resume
+    ///
+    /// They are charged for. As with --resume, 8 parts go at once.
+    #[arg(long, hide_short_help = true)]
     pub(crate) keep_parts: bool,
 }
 
@@ -231,7 +277,7 @@ pub(crate) enum UploadsCommand {
 pub(crate) struct UploadsListArgs {
     /// What the objects' URIs begin with, taken literally
     pub(crate) prefix: String,
-    /// Only those in which nothing was stored for so long: 90s, 5m, 12h, 7d
+    /// Only those in which nothing was stored for so long: 90s, 5m, 12h, 7d, 2w
     #[arg(long, value_name = "AGE", value_parser = parse_age)]
     pub(crate) older_than: Option<std::time::Duration>,
 }
@@ -245,32 +291,44 @@ pub(crate) struct UploadsAbortArgs {
     /// Only this one
     #[arg(long, value_name = "ID", group = "which")]
     pub(crate) upload_id: Option<String>,
-    /// Only those in which nothing was stored for so long: 90s, 5m, 12h, 7d. What is younger may be
-    /// somebody's who is still at it
+    /// Only those in which nothing was stored for so long: 90s, 5m, 12h, 7d, 2w
+    ///
+    /// What is younger may be somebody's who is still at it.
     #[arg(long, value_name = "AGE", group = "which", value_parser = parse_age)]
     pub(crate) older_than: Option<std::time::Duration>,
 }
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct PutArgs {
-    /// What to write where. A source is a file, a pipe, or `-` for standard input. The
-    /// destination comes last; of two arguments it is the one with a scheme, if only one has
-    /// one. A destination that ends in `/` is a prefix, to which file names are appended. Several
-    /// sources are written side by side
+    /// What to write (files, pipes, `-`, or a list of files as @FILE), and where
+    ///
+    /// `-` is standard input. The destination comes last; of two arguments it is the one with a
+    /// scheme, if only one has one. A destination that ends in `/` is a prefix, to which file names
+    /// are appended. Several sources are written side by side.
+    ///
+    /// @FILE stands for the sources that it has, one a line, and `@-` for those on standard input.
+    /// Nothing in a line is special, and empty ones are left out. Paths are relative to the current
+    /// folder, and a/b becomes DEST/a/b; without a folder, or with `..` in it, DEST/b. A file whose
+    /// name begins with @ is named as ./@name.
     // One is enough for clap, which counts anew after each option in between; `jobs` counts all.
     #[arg(required = true, num_args = 1.., value_names = ["SOURCE", "DEST"])]
     pub(crate) paths: Vec<OsString>,
-    /// After `--`: a command to run, whose standard output becomes the object, if its exit code is
-    /// 0. If it fails, nothing is stored, and its exit code is that of this program. A file whose
-    /// name begins with `-` is named as ./-name
+    /// After `--`: a command to run, whose standard output becomes the object
+    ///
+    /// If its exit code is not 0, nothing is stored, and its exit code is that of this program. A
+    /// file whose name begins with `-` is named as ./-name.
     #[arg(last = true, value_name = "COMMAND", conflicts_with = "recursive")]
     pub(crate) command: Vec<OsString>,
-    /// Go on after an object has failed. Without this no other is begun then; those that are on
-    /// their way are finished in any case
+    /// The names in an @FILE end in NUL bytes, as `find -print0` has them
+    #[arg(short = '0', long, conflicts_with = "command")]
+    pub(crate) null: bool,
+    /// Go on after an object has failed
+    ///
+    /// Without this no other is begun then; those that are on their way are finished in any case.
     #[arg(long)]
     pub(crate) keep_going: bool,
     /// Read the whole object into memory before it is stored
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     pub(crate) buffered: bool,
     /// The object's media type
     #[arg(long, value_name = "TYPE")]
@@ -281,8 +339,7 @@ pub(crate) struct PutArgs {
     /// Fail if there is an object already
     #[arg(long, visible_alias = "no-clobber")]
     pub(crate) if_none_match: bool,
-    /// Fail unless the object that is there has this ETag, as `stat` shows it: only what has not
-    /// changed is replaced
+    /// Fail unless the object that is there has this ETag, as `stat` shows it
     #[arg(
         long,
         value_name = "ETAG",
@@ -290,8 +347,9 @@ pub(crate) struct PutArgs {
         conflicts_with = "if_none_match"
     )]
     pub(crate) if_match: Option<String>,
-    /// Fail unless what is stored has this checksum: `crc64nvme:` and 16 hexadecimal digits, or
-    /// the Base64 of the 8 bytes
+    /// Fail unless what is stored has this checksum
+    ///
+    /// `crc64nvme:` and 16 hexadecimal digits, or the Base64 of the 8 bytes.
     #[arg(
         long,
         value_name = "CHECKSUM",
@@ -299,26 +357,27 @@ pub(crate) struct PutArgs {
         conflicts_with = "no_checksum"
     )]
     pub(crate) expect_checksum: Option<Crc64Nvme>,
-    /// Read each object back, and compare what was read with what was sent. An object that differs
-    /// is an error, and is left as it is
+    /// Read each object back, and compare what was read with what was sent
+    ///
+    /// An object that differs is an error, and is left as it is.
     #[arg(long, conflicts_with = "no_checksum")]
     pub(crate) verify: bool,
     /// Do not check what was stored against a checksum of what was sent
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     pub(crate) no_checksum: bool,
-    /// Store objects whose names end in .zst or .gz as they are, too. Without this they are
-    /// compressed in that format, unless the bytes already are
+    /// Store objects whose names end in .zst or .gz as they are, too
+    ///
+    /// Without this they are compressed in that format, unless the bytes already are.
     #[arg(long)]
     pub(crate) no_compression: bool,
-    /// Sign the bytes of requests: always, never, or where nothing else protects them
-    #[cfg(feature = "s3")]
-    #[arg(long, value_name = "WHEN", default_value = "auto")]
-    pub(crate) payload_signing: PayloadSigning,
     #[command(flatten)]
     pub(crate) folders: FolderArgs,
     #[cfg(feature = "s3")]
     #[command(flatten)]
     pub(crate) resuming: ResumeArgs,
+    #[cfg(feature = "s3")]
+    #[command(flatten)]
+    pub(crate) s3: S3WriteArgs,
     #[command(flatten)]
     pub(crate) tuning: TuningArgs,
     #[command(flatten)]
@@ -331,15 +390,16 @@ pub(crate) struct PutArgs {
 #[derive(Clone, Debug, ClapArgs)]
 #[command(next_help_heading = "Folders (in globs, * matches / too)")]
 pub(crate) struct FolderArgs {
-    /// Write the files in folders, too: DIR/a/b becomes DEST/a/b. All names are looked at before
-    /// anything is sent; what is no regular file is left out, with a warning
+    /// Write the files in folders, too: DIR/a/b becomes DEST/a/b
+    ///
+    /// All names are looked at before anything is sent; what is no regular file is left out, with a
+    /// warning.
     #[arg(short, long)]
     pub(crate) recursive: bool,
     /// Take only files whose path below the folder matches; may be repeated
     #[arg(long, value_name = "GLOB", requires = "recursive")]
     pub(crate) include: Vec<Glob>,
-    /// Leave out files whose path below the folder matches; may be repeated, and comes before
-    /// --include
+    /// Leave out files whose path below the folder matches; comes before --include
     #[arg(long, value_name = "GLOB", requires = "recursive")]
     pub(crate) exclude: Vec<Glob>,
     /// What becomes of symbolic links in folders
@@ -347,7 +407,8 @@ pub(crate) struct FolderArgs {
         long,
         value_name = "WHAT",
         default_value = "follow",
-        requires = "recursive"
+        requires = "recursive",
+        hide_short_help = true
     )]
     pub(crate) symlinks: Symlinks,
 }
@@ -371,10 +432,9 @@ pub(crate) struct TuningArgs {
     /// [default: 8MiB]
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub(crate) part_size: Option<u64>,
-    /// Most parts in flight, of all objects together, 1 to 1024; memory may allow fewer. 8 with
-    /// --resume and --keep-parts
-    /// [env: S3DLIO_PUT_INFLIGHT]
-    /// [default: 64]
+    /// Most parts in flight, of all objects together [env: S3DLIO_PUT_INFLIGHT] [default: 64]
+    ///
+    /// 1 to 1024; memory may allow fewer. With --resume and --keep-parts it is 8.
     #[arg(long, value_name = "PARTS", value_parser = clap::value_parser!(u64).range(1..=1024))]
     pub(crate) max_concurrency: Option<u64>,
     /// Most memory for bytes on their way, from 1MiB [env: S3DLIO_PUT_MEMORY, in bytes]
@@ -383,10 +443,11 @@ pub(crate) struct TuningArgs {
     pub(crate) memory: Option<u64>,
     /// Memory that is set aside from the start [env: S3DLIO_PUT_BUFFER_CAPACITY, in bytes]
     /// [default: 0]
-    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, hide_short_help = true)]
     pub(crate) buffer_capacity: Option<u64>,
-    /// How many bytes a pipe will bring, so that part sizes fit; others than that many are an
-    /// error, and nothing is stored. For files it is known
+    /// How many bytes a pipe will bring, so that part sizes fit
+    ///
+    /// Others than that many are an error, and nothing is stored. For files it is known.
     #[arg(
         long,
         visible_alias = "exact-size",
@@ -394,15 +455,6 @@ pub(crate) struct TuningArgs {
         value_parser = parse_size
     )]
     pub(crate) expected_size: Option<u64>,
-}
-
-/// When the bytes of a request are signed.
-#[cfg(feature = "s3")]
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-pub(crate) enum PayloadSigning {
-    Auto,
-    Always,
-    Never,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -452,5 +504,17 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_of_the_program_fits_a_screen() {
+        let mut command = Args::command();
+        for (help, lines) in [
+            (command.render_help(), 24),
+            (command.render_long_help(), 40),
+        ] {
+            let help = help.to_string();
+            assert!(help.lines().count() <= lines, "{help}");
+        }
     }
 }

@@ -39,6 +39,8 @@ pub(crate) struct How {
     pub(crate) buffered: bool,
     /// Each object is read after it was stored, and compared.
     pub(crate) verify: bool,
+    /// An upload that stopped is taken up.
+    pub(crate) resumes: bool,
     /// A failure does not keep others from being begun.
     pub(crate) keep_going: bool,
     /// Receipts say what they are for.
@@ -244,8 +246,17 @@ impl Batch {
     async fn stored(&self, job: &Job, receipt: &ObjectMetadata) -> anyhow::Result<()> {
         self.count(receipt);
         let source = self.how.named.then_some(&job.source);
+        if self.how.resumes && receipt.bytes_reused.is_none() {
+            let text = "there was no upload to take up, so all of it was sent";
+            lock(&self.outcome)
+                .failures
+                .tell(&format!("{}: {text}", job.uri));
+        }
         // The objects matter, not who reads of them.
-        let _nobody_reads = self.printer.uploaded(receipt, source).await?;
+        let _nobody_reads = self
+            .printer
+            .uploaded(receipt, source, self.how.verify)
+            .await?;
         Ok(())
     }
 

@@ -7,6 +7,7 @@ mod probe;
 mod put;
 mod rm;
 mod stat;
+mod tools;
 #[cfg(feature = "s3")]
 mod uploads;
 mod verify;
@@ -80,7 +81,9 @@ fn settings(args: &Args) -> Settings {
         #[cfg(feature = "s3")]
         s3: args.s3.clone(),
         #[cfg(feature = "s3")]
-        payload_signing: put.map(|put| put.payload_signing),
+        connection: args.connection.clone(),
+        #[cfg(feature = "s3")]
+        writing: put.map(|put| put.s3.clone()),
         #[cfg(feature = "s3")]
         resuming: put.map(|put| put.resuming.clone()).unwrap_or_default(),
     }
@@ -96,6 +99,8 @@ async fn dispatch(context: &Context, command: Command) -> anyhow::Result<()> {
         Command::Stat(args) => signals.guard(stat::run(context, args)).await,
         Command::Rm(args) => signals.guard(rm::run(context, args)).await,
         Command::Ls(args) => signals.guard(ls::run(context, args)).await,
+        Command::Completions(args) => tools::completions(context, &args).await,
+        Command::Man(args) => tools::man(&args),
         #[cfg(feature = "s3")]
         Command::Probe(args) => signals.guard(probe::run(context, args)).await,
         #[cfg(feature = "s3")]

@@ -11,10 +11,8 @@ use writer_core::{Error, ErrorKind, Result};
 
 use crate::args::{FolderArgs, Symlinks};
 use crate::bounds::Bounds;
+use crate::names::{MAX_KEY_LEN, room};
 use crate::tally::Tally;
-
-/// The longest key that S3 takes, in bytes.
-const MAX_KEY_LEN: usize = 1024;
 
 /// A folder and the files in it that are to be written. It is kept small, because there may be
 /// millions: what all have in common is said once.
@@ -47,7 +45,7 @@ impl Rules {
             include: include.transpose()?,
             exclude: glob_set(&args.exclude)?,
             symlinks: args.symlinks,
-            max_len: max_len(destination),
+            max_len: room(destination).unwrap_or(0),
         })
     }
 
@@ -63,17 +61,6 @@ fn glob_set(globs: &[Glob]) -> Result<GlobSet> {
         set.add(glob.clone());
     }
     set.build().map_err(|error| invalid(error.to_string()))
-}
-
-/// How long a path may be that is appended to `destination`. What file systems take, they say.
-fn max_len(destination: &str) -> usize {
-    match writer_core::split_scheme(destination) {
-        Some((scheme, path)) if scheme.eq_ignore_ascii_case("s3") => {
-            let prefix = path.split_once('/').map_or("", |(_bucket, prefix)| prefix);
-            MAX_KEY_LEN.saturating_sub(prefix.len())
-        }
-        _ => usize::MAX,
-    }
 }
 
 impl Folder {
@@ -271,14 +258,5 @@ mod tests {
             let what = format!("{include:?} {exclude:?} {path}");
             assert_eq!(rules.takes(Path::new(path)), taken, "{what}");
         }
-    }
-
-    #[test]
-    fn a_key_is_what_follows_the_bucket() {
-        assert_eq!(max_len("s3://bucket/"), 1024);
-        assert_eq!(max_len("S3://bucket/ab/"), 1021);
-        assert_eq!(max_len(&format!("s3://bucket/{}/", "x".repeat(2000))), 0);
-        assert_eq!(max_len("file:///d/"), usize::MAX);
-        assert_eq!(max_len("d/"), usize::MAX);
     }
 }

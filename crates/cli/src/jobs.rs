@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use writer_core::{Error, ErrorKind, Result, split_scheme};
 
+use crate::list::{List, name_of};
+use crate::names::{MAX_KEY_LEN, room};
 use crate::producer::Producer;
 use crate::source::Source;
 
@@ -24,38 +26,114 @@ pub(crate) struct Request {
     pub(crate) jobs: Vec<Job>,
     /// Folders whose files are to be written below the destination.
     pub(crate) folders: Vec<PathBuf>,
+    /// Names that lists have, and that no object can have.
+    pub(crate) refused: Vec<Error>,
+    /// The destination came before the source.
+    pub(crate) swapped: bool,
 }
 
-/// Reads `arguments`; only if `recursive` may sources be folders.
+/// How arguments are read.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Reading {
+    /// Sources may be folders.
+    pub(crate) recursive: bool,
+    /// The names in lists end in NUL bytes.
+    pub(crate) null: bool,
+}
+
+/// Reads `arguments`, and the lists that they name.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::InvalidInput`] if the arguments contradict each other.
-pub(crate) fn parse(arguments: &[OsString], recursive: bool) -> Result<Request> {
+/// [`ErrorKind::InvalidInput`] if the arguments contradict each other; that a list can't be read.
+pub(crate) fn parse(arguments: &[OsString], how: Reading) -> Result<Request> {
     let (sources, destination) = split(arguments)?;
+    let swapped = arguments.first() == Some(destination);
     let destination = destination_of(destination)?;
     let is_prefix = destination.ends_with('/');
     if sources.len() > 1 && !is_prefix {
         let text = "several sources need a destination that ends in /";
         return Err(invalid(destination, text));
     }
+    refuse_stdin_twice(&sources)?;
     let mut request = Request {
         destination: destination.to_owned(),
         jobs: Vec::new(),
         folders: Vec::new(),
+        refused: Vec::new(),
+        swapped,
     };
     for argument in sources {
-        let source = Source::parse(argument)?;
-        match source.folder().filter(|_| recursive) {
+        match List::of(argument) {
             Some(_) if !is_prefix => {
-                let text = "the files of a folder need a destination that ends in /";
+                let text = "the files of a list need a destination that ends in /";
                 return Err(invalid(destination, text));
             }
-            Some(folder) => request.folders.push(folder.to_owned()),
-            None => request.jobs.push(job(source, destination)?),
+            Some(list) => request.add_list(&list, how)?,
+            None => request.add(argument, how.recursive)?,
         }
     }
     Ok(request)
+}
+
+impl Request {
+    fn add(&mut self, argument: &OsStr, recursive: bool) -> Result<()> {
+        let source = Source::parse(argument)?;
+        match source.folder().filter(|_| recursive) {
+            Some(_) if !self.destination.ends_with('/') => {
+                let text = "the files of a folder need a destination that ends in /";
+                return Err(invalid(&self.destination, text));
+            }
+            Some(folder) => self.folders.push(folder.to_owned()),
+            None => self.jobs.push(job(source, &self.destination)?),
+        }
+        Ok(())
+    }
+
+    fn add_list(&mut self, list: &List, how: Reading) -> Result<()> {
+        for path in list.read(how.null)? {
+            if how.recursive && path.is_dir() {
+                self.folders.push(path);
+                continue;
+            }
+            let named = name_of(&path).and_then(|name| {
+                let uri = format!("{}{name}", self.destination);
+                refuse_long(&uri)?;
+                Ok(uri)
+            });
+            let source = Source::Path(path);
+            match named {
+                Ok(uri) => self.jobs.push(Job { source, uri }),
+                Err(error) => self.refused.push(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What one source reads, the other would miss.
+fn refuse_stdin_twice(sources: &[&OsString]) -> Result<()> {
+    let is_stdin = |source: &&&OsString| {
+        **source == "-" || List::of(source).is_some_and(|list| list.is_stdin())
+    };
+    match sources.iter().filter(is_stdin).count() {
+        0 | 1 => Ok(()),
+        _ => {
+            let text = "standard input is named twice, and can be read once";
+            Err(Error::new(ErrorKind::InvalidInput, text))
+        }
+    }
+}
+
+/// Refuses what S3 takes for no key.
+fn refuse_long(uri: &str) -> Result<()> {
+    match room(uri) {
+        Some(_) => Ok(()),
+        None => {
+            let text = format!("is too long: its key has more than {MAX_KEY_LEN} bytes of UTF-8");
+            Err(invalid(uri, &text))
+        }
+    }
 }
 
 /// Reads `arguments` of which the source is `producer`.
@@ -73,6 +151,8 @@ pub(crate) fn of_command(arguments: &[OsString], producer: Arc<Producer>) -> Res
         destination: destination.to_owned(),
         jobs: vec![job(Source::Command(producer), destination)?],
         folders: Vec::new(),
+        refused: Vec::new(),
+        swapped: false,
     })
 }
 
@@ -141,6 +221,7 @@ fn job(source: Source, destination: &str) -> Result<Job> {
         };
         uri.push_str(text_of(name)?);
     }
+    refuse_long(&uri)?;
     Ok(Job { source, uri })
 }
 
@@ -160,7 +241,7 @@ mod tests {
 
     fn plan(arguments: &[&str]) -> Result<Vec<(String, String)>> {
         let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
-        let request = parse(&arguments, false)?;
+        let request = parse(&arguments, Reading::default())?;
         Ok(request
             .jobs
             .into_iter()
@@ -214,10 +295,11 @@ mod tests {
     #[test]
     fn a_source_may_have_any_name_but_an_object_may_not() {
         let odd = OsString::from_vec(vec![b'a', 0xff]);
-        let named = parse(&[odd.clone(), "s3://b/k".into()], false).unwrap();
+        let parse = |arguments: &[OsString]| parse(arguments, Reading::default());
+        let named = parse(&[odd.clone(), "s3://b/k".into()]).unwrap();
         assert_eq!(named.jobs[0].uri, "s3://b/k");
-        assert!(parse(&[odd.clone(), "s3://b/".into()], false).is_err());
-        assert!(parse(&["a".into(), odd], false).is_err());
+        assert!(parse(&[odd.clone(), "s3://b/".into()]).is_err());
+        assert!(parse(&["a".into(), odd]).is_err());
     }
 
     #[test]
@@ -228,7 +310,7 @@ mod tests {
             of_command(&arguments, producer)
         };
         let request = of(&["s3://b/k"]).unwrap();
-        assert_eq!(request.jobs[0].source.to_string(), "tar");
+        assert_eq!(request.jobs[0].source.to_string(), "/bin/tar");
         assert_eq!(request.jobs[0].uri, "s3://b/k");
         for (arguments, expected) in [
             (&["a", "s3://b/k"][..], "only source"),
@@ -242,9 +324,41 @@ mod tests {
     }
 
     #[test]
+    fn a_list_names_sources_and_all_that_is_wrong_with_it_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let list = folder.path().join("list");
+        fs::write(&list, format!("a\nd/b\n{}\n..\n", "x".repeat(2000))).unwrap();
+        let mut argument = OsString::from("@");
+        argument.push(&list);
+        let request = parse(&[argument.clone(), "s3://b/p/".into()], Reading::default()).unwrap();
+        let uris: Vec<&str> = request.jobs.iter().map(|job| &*job.uri).collect();
+        assert_eq!(uris, ["s3://b/p/a", "s3://b/p/d/b"]);
+        assert_eq!(request.refused.len(), 2);
+        let error = parse(&[argument, "s3://b/p".into()], Reading::default()).unwrap_err();
+        assert!(error.to_string().contains("ends in /"), "{error}");
+        let twice = ["@-", "-", "s3://b/p/"].map(OsString::from);
+        let error = parse(&twice, Reading::default()).unwrap_err();
+        assert!(error.to_string().contains("twice"), "{error}");
+    }
+
+    #[test]
+    fn a_name_that_s3_has_no_room_for_is_refused() {
+        let long = format!("s3://b/{}/", "x".repeat(1020));
+        assert!(plan(&["abcd", &long]).is_err());
+        assert!(plan(&["abc", &long]).is_ok());
+    }
+
+    #[test]
     fn a_folder_is_one_only_if_that_is_asked_for() {
         let folder = tempfile::tempdir().unwrap();
         let arguments = [folder.path().into(), "s3://b/p/".into()];
+        let parse = |arguments: &[OsString], recursive| {
+            let how = Reading {
+                recursive,
+                ..Reading::default()
+            };
+            parse(arguments, how)
+        };
         let request = parse(&arguments, true).unwrap();
         assert_eq!(request.folders, [folder.path()]);
         assert!(request.jobs.is_empty());

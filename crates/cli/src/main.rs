@@ -9,7 +9,9 @@ mod exit;
 mod folder;
 mod input;
 mod jobs;
+mod list;
 mod logging;
+mod names;
 mod pipe;
 mod plan;
 mod printer;
@@ -26,10 +28,8 @@ mod watch;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
 fn main() -> ExitCode {
-    let args = args::Args::parse();
+    let args = args::parse();
     logging::init(&args.log);
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -11,7 +11,7 @@ use writer_core::{Error, ErrorKind, Result, split_scheme};
 
 use crate::args::FolderArgs;
 use crate::folder::{Folder, Rules};
-use crate::jobs::{self, Job};
+use crate::jobs::{self, Job, Reading, Request};
 use crate::producer::Producer;
 use crate::source::Source;
 use crate::tally::{Tally, grouped};
@@ -40,15 +40,23 @@ impl Plan {
         arguments: &[OsString],
         producer: Option<Arc<Producer>>,
         folders: &FolderArgs,
+        null: bool,
         mut tally: Tally,
     ) -> anyhow::Result<Self> {
+        let how = Reading {
+            recursive: folders.recursive,
+            null,
+        };
         let request = match producer {
             Some(producer) => jobs::of_command(arguments, producer)?,
-            None => jobs::parse(arguments, folders.recursive)?,
+            None => jobs::parse(arguments, how)?,
         };
-        for job in &request.jobs {
-            job.source.check()?;
-            jobs::refuse_folder(&job.uri)?;
+        check(&request, &mut tally)?;
+        if let ([job], true) = (&request.jobs[..], request.swapped) {
+            tally.tell(&format!(
+                "writing {} to {}, which replaces what is there",
+                job.source, job.uri
+            ));
         }
         let rules = Rules::new(folders, &request.destination)?;
         let walks = request.folders.into_iter();
@@ -166,6 +174,30 @@ impl Plan {
         let uri = format!("{}{name}", self.destination);
         Error::new(ErrorKind::InvalidInput, text).with_uri(uri)
     }
+}
+
+/// Looks at what the arguments name.
+///
+/// # Errors
+///
+/// What is wrong with the only source; with several, all is told to `tally`.
+fn check(request: &Request, tally: &mut Tally) -> Result<()> {
+    let sound = |job: &Job| {
+        job.source.check()?;
+        jobs::refuse_folder(&job.uri)
+    };
+    if let ([job], []) = (&request.jobs[..], &request.refused[..]) {
+        return sound(job);
+    }
+    for error in &request.refused {
+        tally.add(&error.clone().into());
+    }
+    for job in &request.jobs {
+        if let Err(error) = sound(job) {
+            tally.add(&error.into());
+        }
+    }
+    Ok(())
 }
 
 /// Where an object comes from.

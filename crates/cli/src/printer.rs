@@ -52,12 +52,13 @@ impl Printer {
         })
     }
 
-    /// The receipt of an object that was written, with its source, if it is said. It is kept to
-    /// be printed with others, when they are many or [`flush`](Self::flush) is called.
+    /// The receipt of an object that was written, with its source, if it is said, and that it was
+    /// read back, if it was. It is kept to be printed with others, when they are many or [`flush`](Self::flush) is called.
     pub(crate) async fn uploaded(
         &self,
         receipt: &ObjectMetadata,
         source: Option<&Source>,
+        verified: bool,
     ) -> Printed {
         if self.quiet {
             return Ok(ControlFlow::Continue(()));
@@ -65,7 +66,7 @@ impl Printer {
         let is_full = {
             let mut receipts = self.receipts();
             // Writing to a string can't fail.
-            let _ = write_receipt(&mut receipts, receipt, source);
+            let _ = write_receipt(&mut receipts, receipt, source, verified);
             receipts.len() >= FULL
         };
         match is_full {
@@ -114,7 +115,6 @@ impl Printer {
     }
 
     /// Some lines of text.
-    #[cfg(feature = "s3")]
     pub(crate) async fn text(&self, text: String) -> Printed {
         self.print(text).await
     }
@@ -149,11 +149,15 @@ fn write_receipt(
     out: &mut String,
     receipt: &ObjectMetadata,
     source: Option<&Source>,
+    verified: bool,
 ) -> fmt::Result {
     let e_tag = receipt.e_tag.as_deref().unwrap_or("none");
     write!(out, "Uploaded {} bytes, ETag: {e_tag}", receipt.size)?;
     if let Some(reused) = receipt.bytes_reused {
         write!(out, " ({reused} were there already)")?;
+    }
+    if verified {
+        out.write_str(", verified")?;
     }
     if let Some(source) = source {
         let source = source.to_string();
@@ -248,14 +252,15 @@ mod tests {
     fn a_receipt_is_one_line_that_names_the_source_if_it_is_said() {
         let mut object = ObjectMetadata::new("s3://b/a\nb", 7);
         object.e_tag = Some("abc".into());
-        let line = |source| {
+        let line = |source, verified| {
             let mut line = String::new();
-            write_receipt(&mut line, &object, source).unwrap();
+            write_receipt(&mut line, &object, source, verified).unwrap();
             line
         };
-        assert_eq!(line(None), "Uploaded 7 bytes, ETag: abc\n");
+        assert_eq!(line(None, false), "Uploaded 7 bytes, ETag: abc\n");
+        assert_eq!(line(None, true), "Uploaded 7 bytes, ETag: abc, verified\n");
         assert_eq!(
-            line(Some(&Source::Path("d/a\nb".into()))),
+            line(Some(&Source::Path("d/a\nb".into())), false),
             "Uploaded 7 bytes, ETag: abc, d/a\\nb -> s3://b/a\\nb\n"
         );
     }

@@ -1,6 +1,6 @@
 //! A command whose standard output becomes an object, if it succeeds.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fmt;
 use std::fs::File;
 use std::io;
@@ -81,7 +81,10 @@ impl Producer {
                     io::ErrorKind::NotFound => 127,
                     _ => 126,
                 };
-                let text = format!("can't be started: {error}");
+                let text = match Path::new(&self.program).is_dir() {
+                    true => "is a folder, and no command".to_owned(),
+                    false => format!("can't be started: {error}"),
+                };
                 Err(self.error(ErrorKind::Other, text).with_source(Failed(code)))
             }
         }
@@ -170,8 +173,7 @@ impl Producer {
 /// The command's name. Its arguments are not said: they may hold what nobody else should see.
 impl fmt::Display for Producer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = Path::new(&self.program).file_name();
-        name.unwrap_or(OsStr::new("command")).display().fmt(f)
+        self.program.display().fmt(f)
     }
 }
 

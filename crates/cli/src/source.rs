@@ -151,8 +151,8 @@ impl Source {
 
     fn refuse_folder(&self, metadata: &Metadata) -> Result<()> {
         if metadata.is_dir() {
-            let text = format!("is a folder: {self} (-r writes the files in it)");
-            return Err(Error::new(ErrorKind::InvalidInput, text));
+            let text = "is a folder: -r writes the files in it";
+            return Err(Error::new(ErrorKind::InvalidInput, text).with_uri(self.to_string()));
         }
         Ok(())
     }

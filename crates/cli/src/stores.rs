@@ -15,7 +15,10 @@ pub(crate) struct Settings {
     #[cfg(feature = "s3")]
     pub(crate) s3: crate::args::S3Args,
     #[cfg(feature = "s3")]
-    pub(crate) payload_signing: Option<crate::args::PayloadSigning>,
+    pub(crate) connection: crate::args::ConnectionArgs,
+    /// Of the command that writes.
+    #[cfg(feature = "s3")]
+    pub(crate) writing: Option<crate::args::S3WriteArgs>,
     #[cfg(feature = "s3")]
     pub(crate) resuming: crate::args::ResumeArgs,
 }
@@ -157,18 +160,47 @@ fn s3_config(settings: &Settings) -> Result<backend_s3::S3Config> {
     if let Some(bytes) = settings.memory {
         config = config.with_memory(bytes);
     }
-    if let Some(when) = settings.payload_signing {
-        config = config.with_payload_signing(when.into());
-    }
     if let Some(name) = &args.service {
         config = config.with_service(backend_s3::ServiceProfile::by_name(name)?);
     }
     if let Some(account) = &args.expected_bucket_owner {
         config = config.with_expected_bucket_owner(account);
     }
-    Ok(config
-        .with_conditions(args.conditions.into())
-        .with_requester_pays(args.request_payer.is_some()))
+    config = config.with_requester_pays(args.request_payer.is_some());
+    if let Some(writing) = &settings.writing {
+        config = config
+            .with_conditions(writing.conditions.into())
+            .with_payload_signing(writing.payload_signing.into());
+        if let Some(bytes) = writing.limit_rate {
+            config = config.with_max_bytes_per_second(bytes);
+        }
+    }
+    Ok(with_connection(config, &settings.connection))
+}
+
+#[cfg(feature = "s3")]
+fn with_connection(
+    mut config: backend_s3::S3Config,
+    args: &crate::args::ConnectionArgs,
+) -> backend_s3::S3Config {
+    if args.no_verify_ssl {
+        crate::exit::warn(
+            "certificates are not checked (--no-verify-ssl): anyone on the way can read and change \
+             what is sent",
+        );
+    }
+    if let Some(timeout) = args.timeout {
+        config = config.with_stall_timeout(timeout);
+    }
+    if let Some(timeout) = args.connect_timeout {
+        config = config.with_connect_timeout(timeout);
+    }
+    if let Some(attempts) = args.max_attempts {
+        config = config.with_retry(backend_s3::RetryPolicy::default().with_max_attempts(attempts));
+    }
+    config
+        .with_anonymous(args.no_sign_request)
+        .with_danger_accept_invalid_certs(args.no_verify_ssl)
 }
 
 #[cfg(feature = "s3")]

@@ -41,6 +41,13 @@ impl Tally {
         }
     }
 
+    /// Prints what is being done.
+    pub(crate) fn tell(&self, text: &str) {
+        if !self.quiet {
+            exit::notice(text);
+        }
+    }
+
     /// How many errors there were.
     pub(crate) fn count(&self) -> u64 {
         self.count

@@ -19,11 +19,28 @@ pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
 /// How long ago, with a unit.
 #[cfg(feature = "s3")]
 pub(crate) fn parse_age(text: &str) -> Result<std::time::Duration, &'static str> {
-    const EXPECTED: &str = "expected an age such as 90s, 5m, 12h or 7d";
+    const EXPECTED: &str = "expected an age such as 90s, 5m, 12h, 7d or 2w";
     let span: jiff::Span = text.parse().map_err(|_error| EXPECTED)?;
     let age = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours());
     let age = age.map_err(|_error| EXPECTED)?;
     age.try_into().map_err(|_error| EXPECTED)
+}
+
+/// How long something may take: with a unit, or in seconds; not nothing at all.
+#[cfg(feature = "s3")]
+pub(crate) fn parse_duration(text: &str) -> Result<std::time::Duration, &'static str> {
+    use std::time::Duration;
+
+    const EXPECTED: &str = "expected a time such as 500ms, 30s, 2m or 30 (seconds)";
+    let seconds = text.parse().ok().filter(|_| !text.starts_with('+'));
+    let duration = match seconds {
+        Some(seconds) => Duration::from_secs(seconds),
+        None => parse_age(text).map_err(|_error| EXPECTED)?,
+    };
+    match duration.is_zero() {
+        true => Err(EXPECTED),
+        false => Ok(duration),
+    }
 }
 
 /// `KEY=VALUE`; the value may be empty, and hold more `=`.
@@ -92,9 +109,31 @@ mod tests {
         let seconds = |text| parse_age(text).map(|age| age.as_secs());
         assert_eq!(seconds("90s"), Ok(90));
         assert_eq!(seconds("7d"), Ok(7 * 86_400));
+        assert_eq!(seconds("2w"), Ok(14 * 86_400));
         assert_eq!(seconds("1h 30m"), Ok(5_400));
         for text in ["", "5", "-1h", "1 month", "soon"] {
             assert!(parse_age(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[cfg(feature = "s3")]
+    #[test]
+    fn times_may_have_a_unit() {
+        let millis = |text| parse_duration(text).map(|time| time.as_millis());
+        assert_eq!(millis("30"), Ok(30_000));
+        assert_eq!(millis("1m30s"), Ok(90_000));
+        assert_eq!(millis("250ms"), Ok(250));
+        for text in [
+            "",
+            "0",
+            "0s",
+            "-1",
+            "-1s",
+            "+1",
+            "soon",
+            "99999999999999999999",
+        ] {
+            assert!(parse_duration(text).is_err(), "{text:?}");
         }
     }
 

@@ -11,10 +11,7 @@ use tower_service::Service as _;
 
 use super::invalid_input;
 use super::stream::Stream;
-use super::tls::{CaBundle, Tls};
-
-/// For resolving the name, connecting, and TLS, each.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+use super::tls::{Tls, Trust};
 
 /// The kernel asks after a peer that has been silent for so long, while an answer is awaited.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
@@ -76,21 +73,24 @@ impl Endpoint {
 /// Makes connections.
 pub(super) struct Connect {
     tcp: HttpConnector,
-    bundle: Option<CaBundle>,
+    /// For resolving the name, connecting, and TLS, each.
+    limit: Duration,
+    trust: Trust,
     /// Made when it is first needed: reading the system's roots takes milliseconds.
     tls: OnceCell<Tls>,
 }
 
 impl Connect {
-    pub(super) fn new(bundle: Option<CaBundle>) -> Self {
+    pub(super) fn new(trust: Trust, limit: Duration) -> Self {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
-        tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        tcp.set_connect_timeout(Some(limit));
         tcp.set_keepalive(Some(KEEP_ALIVE));
         Self {
             tcp,
-            bundle,
+            limit,
+            trust,
             tls: OnceCell::new(),
         }
     }
@@ -103,9 +103,9 @@ impl Connect {
         }
         let tls = self
             .tls
-            .get_or_try_init(|| Tls::new(self.bundle.clone()))
+            .get_or_try_init(|| Tls::new(self.trust.clone()))
             .await?;
-        let connected = timeout(CONNECT_TIMEOUT, tls.connect(&endpoint.host, tcp)).await;
+        let connected = timeout(self.limit, tls.connect(&endpoint.host, tcp)).await;
         Ok(Stream::Tls(Box::new(connected??)))
     }
 }

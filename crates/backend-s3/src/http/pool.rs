@@ -2,27 +2,26 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::connect::{Connect, Endpoint};
 use super::connection::Connection;
-use super::tls::CaBundle;
 
 /// A connection that has been idle for longer is closed rather than used: the other side may be
 /// closing it at that moment, and what is sent then is lost.
 const IDLE: Duration = Duration::from_secs(10);
 
 pub(super) struct Pool {
-    connect: Connect,
+    connect: Arc<Connect>,
     /// The one that was used last is last.
     idle: Mutex<HashMap<Endpoint, Vec<(Connection, Instant)>>>,
 }
 
 impl Pool {
-    pub(super) fn new(bundle: Option<CaBundle>) -> Self {
+    pub(super) fn new(connect: Arc<Connect>) -> Self {
         Self {
-            connect: Connect::new(bundle),
+            connect,
             idle: Mutex::default(),
         }
     }

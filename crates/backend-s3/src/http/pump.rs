@@ -73,13 +73,14 @@ impl Pump {
                 ready!(self.poll_read_bytes(stream, cx))?;
                 continue;
             }
-            match self.body.peek(self.want) {
+            let turn = ready!(self.body.poll_turn(self.want, cx));
+            match self.body.peek(turn) {
                 Some(Segment::Memory(bytes)) => {
                     let sent = ready!(self.poll_write(bytes.as_ref(), stream, cx))?;
                     self.body.advance(&bytes.as_ref()[..sent]);
                 }
                 Some(Segment::File(range)) => ready!(SCRATCH.with_borrow_mut(|scratch| {
-                    let read = read_cached(&range, &mut scratch[..self.want]);
+                    let read = read_cached(&range, &mut scratch[..turn]);
                     if read == 0 {
                         self.fetched = Some(range.offset() + READ_AHEAD);
                         // All of the segment, so that what is fetched ahead may go beyond.
@@ -92,7 +93,7 @@ impl Pump {
                     self.fetch_on(range.offset());
                     let sent = ready!(self.poll_write(&scratch[..read], stream, cx))?;
                     self.body.advance(&scratch[..sent]);
-                    self.adapt(read, sent);
+                    self.adapt(turn, read, sent);
                     Poll::Ready(Ok::<_, io::Error>(()))
                 }))?,
                 None if self.head_sent < self.head.as_bytes().len() => {
@@ -134,7 +135,14 @@ impl Pump {
         let Disk::Read(bytes, from) = std::mem::replace(&mut self.disk, Disk::Idle) else {
             return Poll::Ready(Ok(()));
         };
-        let written = self.poll_write(&bytes[from..], stream, cx);
+        let turn = match self.body.poll_turn(bytes.len() - from, cx) {
+            Poll::Ready(turn) => turn,
+            Poll::Pending => {
+                self.disk = Disk::Read(bytes, from);
+                return Poll::Pending;
+            }
+        };
+        let written = self.poll_write(&bytes[from..from + turn], stream, cx);
         let sent = match &written {
             Poll::Ready(Ok(sent)) => *sent,
             _ => 0,
@@ -157,8 +165,11 @@ impl Pump {
         }
     }
 
-    fn adapt(&mut self, read: usize, sent: usize) {
-        self.want = if sent < read {
+    fn adapt(&mut self, turn: usize, read: usize, sent: usize) {
+        // A turn that was small says nothing of the socket.
+        self.want = if turn < self.want && sent == read {
+            self.want
+        } else if sent < read {
             sent.next_power_of_two().clamp(LEAST, MOST)
         } else {
             (self.want * 2).min(MOST)

@@ -4,10 +4,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::crypto::ring;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{
+    WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature,
+};
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -64,6 +67,17 @@ impl CaBundle {
     }
 }
 
+/// Whose certificates are taken.
+#[derive(Clone, Debug)]
+pub(crate) enum Trust {
+    /// Those of the authorities that the system trusts.
+    System,
+    /// Those of the authorities in a file.
+    Bundle(CaBundle),
+    /// Anyone's.
+    Anyone,
+}
+
 /// A TLS client.
 pub(super) struct Tls {
     connector: TlsConnector,
@@ -71,20 +85,30 @@ pub(super) struct Tls {
 }
 
 impl Tls {
-    pub(super) async fn new(bundle: Option<CaBundle>) -> io::Result<Self> {
-        let path = bundle.as_ref().map(|bundle| bundle.path.clone());
-        let roots = tokio::task::spawn_blocking(move || match bundle {
-            Some(bundle) => bundle.roots(),
-            None => Ok(system_roots()),
-        });
-        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+    pub(super) async fn new(trust: Trust) -> io::Result<Self> {
+        let crypto = Arc::new(ring::default_provider());
+        let config = ClientConfig::builder_with_provider(Arc::clone(&crypto))
             .with_safe_default_protocol_versions()
-            .map_err(io::Error::other)?
-            .with_root_certificates(roots.await??)
-            .with_no_client_auth();
+            .map_err(io::Error::other)?;
+        let (config, bundle) = match trust {
+            Trust::System => {
+                let roots = tokio::task::spawn_blocking(system_roots).await?;
+                (config.with_root_certificates(roots), None)
+            }
+            Trust::Bundle(bundle) => {
+                let path = bundle.path.clone();
+                let roots = tokio::task::spawn_blocking(move || bundle.roots()).await??;
+                (config.with_root_certificates(roots), Some(path))
+            }
+            Trust::Anyone => {
+                let anyone = Arc::new(Anyone(crypto.signature_verification_algorithms));
+                let config = config.dangerous().with_custom_certificate_verifier(anyone);
+                (config, None)
+            }
+        };
         Ok(Self {
-            connector: TlsConnector::from(Arc::new(config)),
-            bundle: path,
+            connector: TlsConnector::from(Arc::new(config.with_no_client_auth())),
+            bundle,
         })
     }
 
@@ -115,6 +139,45 @@ impl Tls {
         );
         let own = Error::new(ErrorKind::AccessDenied, text).with_source(error);
         io::Error::other(own)
+    }
+}
+
+/// Takes any certificate; that who shows it has its key, too, is still checked.
+#[derive(Debug)]
+struct Anyone(WebPkiSupportedAlgorithms);
+
+impl ServerCertVerifier for Anyone {
+    fn verify_server_cert(
+        &self,
+        _certificate: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _name: &ServerName<'_>,
+        _ocsp: &[u8],
+        _now: UnixTime,
+    ) -> std::result::Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signed, &self.0)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signed, &self.0)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_schemes()
     }
 }
 

@@ -35,6 +35,7 @@ async fn write(
     args: PutArgs,
     producer: Option<Arc<Producer>>,
 ) -> anyhow::Result<()> {
+    refuse_no_command(&args)?;
     let options = options(&args)?;
     let (recursive, buffered, keep_going, verify) = (
         args.folders.recursive,
@@ -45,15 +46,16 @@ async fn write(
     let memory = args.tuning.memory;
     let watching = args.watch.clone();
     let trace = trace(context, &watching)?;
+    let only_one = only_one(&args);
     #[cfg(feature = "s3")]
-    let one_upload = args.resuming.upload_id.is_some();
+    let resumes = args.resuming.resumes();
+    #[cfg(not(feature = "s3"))]
+    let resumes = false;
     let signals = &context.signals;
     let plan = signals.guard(plan(args, producer, context.quiet)).await?;
     let total = plan.len();
-    refuse_several(&options, total)?;
-    #[cfg(feature = "s3")]
-    if one_upload && total != 1 {
-        let text = "--upload-id names the upload of one object, and there are several";
+    if let Some(option) = only_one.filter(|_| total > 1) {
+        let text = format!("{option} is about one object, and there are {total} to write");
         return Err(Error::new(ErrorKind::InvalidInput, text).into());
     }
     let goal = || Goal {
@@ -71,6 +73,7 @@ async fn write(
         options: watch.over(options),
         buffered,
         verify,
+        resumes,
         keep_going,
     };
     let jobs = plan.into_jobs();
@@ -86,25 +89,33 @@ async fn write(
 
 /// Everything that can be known to be wrong before any object is written.
 async fn plan(args: PutArgs, producer: Option<Arc<Producer>>, quiet: bool) -> anyhow::Result<Plan> {
-    let make = move || Plan::make(&args.paths, producer, &args.folders, Tally::new(quiet));
+    let make = move || {
+        let tally = Tally::new(quiet);
+        Plan::make(&args.paths, producer, &args.folders, args.null, tally)
+    };
     tokio::task::spawn_blocking(make).await?
 }
 
-/// Refuses what can be true of one object only.
-fn refuse_several(options: &WriterOptions, total: usize) -> Result<()> {
-    let option = match options {
-        _ if total <= 1 => return Ok(()),
-        WriterOptions {
-            expected_checksum: Some(_),
-            ..
-        } => "--expect-checksum",
-        WriterOptions {
-            if_match: Some(_), ..
-        } => "--if-match",
-        _ => return Ok(()),
-    };
-    let text = format!("{option} is about one object, and there are {total} to write");
-    Err(Error::new(ErrorKind::InvalidInput, text))
+/// The option, if there is one, that can be true of one object only.
+fn only_one(args: &PutArgs) -> Option<&'static str> {
+    #[cfg(feature = "s3")]
+    if args.resuming.upload_id.is_some() {
+        return Some("--upload-id");
+    }
+    if args.expect_checksum.is_some() {
+        return Some("--expect-checksum");
+    }
+    args.if_match.as_ref().map(|_| "--if-match")
+}
+
+/// Refuses a `--` that nothing follows: what was meant is lost by now.
+fn refuse_no_command(args: &PutArgs) -> Result<()> {
+    let ends_so = || env::args_os().next_back().is_some_and(|last| last == "--");
+    if args.paths.len() == 1 && args.command.is_empty() && ends_so() {
+        let text = "a command is needed after `--`: s3-cli put DEST -- COMMAND";
+        return Err(Error::new(ErrorKind::InvalidInput, text));
+    }
+    Ok(())
 }
 
 /// The memory of a store, in bytes, unless the command line says it.
