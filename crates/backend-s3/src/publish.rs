@@ -19,6 +19,7 @@ pub(crate) struct Receipt {
     pub(crate) e_tag: Option<String>,
     pub(crate) version_id: Option<String>,
     pub(crate) checksum: Option<Crc64Nvme>,
+    pub(crate) encryption: Option<String>,
     pub(crate) retries: u64,
     pub(crate) bytes_reused: u64,
 }
@@ -60,12 +61,14 @@ pub(crate) async fn put(
             }
             Verdict::Damaged(error) => return Err(error),
         }
+        context.confirm_encryption(&stored)?;
         return Ok(Receipt {
             size: part.len(),
             parts: 1,
             e_tag: stored.e_tag,
             version_id: stored.version_id,
             checksum: digest.crc,
+            encryption: stored.encryption,
             retries: retries.load(Ordering::Relaxed),
             bytes_reused: 0,
         });
@@ -113,6 +116,8 @@ pub(crate) async fn complete(
     debug!(size, parts = parts.len(), "completed");
     if let Some(resumed) = &context.resumed {
         resumed.conclude();
+        // That of any other upload was confirmed when it was created.
+        context.confirm_encryption(&completed)?;
     }
     Ok(Receipt {
         size,
@@ -120,6 +125,7 @@ pub(crate) async fn complete(
         e_tag: completed.e_tag,
         version_id: completed.version_id,
         checksum: whole,
+        encryption: completed.encryption,
         retries: retries.load(Ordering::Relaxed),
         bytes_reused: context
             .resumed

@@ -14,6 +14,7 @@ use crate::setup::{Setup, URI};
 
 /// How a write ended, as its client sees it.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a run has one")]
 pub(crate) enum Done {
     Finished(Result<ObjectMetadata>),
     Cancelled(Result<()>),

@@ -33,6 +33,7 @@ pub(crate) async fn write(setup: Setup) -> (Setup, S3ObjectStore, Done) {
 }
 
 /// What outlives the runtime.
+#[expect(clippy::large_enum_variant, reason = "a run has one")]
 enum Orphan {
     /// A writer that took so many pieces.
     Open(Box<dyn ObjectWriter>, usize),
