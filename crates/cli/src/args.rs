@@ -1,5 +1,7 @@
 //! The command line.
 
+pub(crate) mod attributes;
+
 use std::ffi::OsString;
 
 use clap::builder::NonEmptyStringValueParser;
@@ -9,7 +11,7 @@ use writer_core::{ByteRange, Crc64Nvme};
 
 #[cfg(feature = "s3")]
 use crate::values::parse_age;
-use crate::values::{parse_entry, parse_range, parse_size};
+use crate::values::{parse_range, parse_size};
 
 /// Stream objects to S3 and to the file system.
 ///
@@ -270,12 +272,6 @@ pub(crate) struct PutArgs {
     /// Read the whole object into memory before it is stored
     #[arg(long)]
     pub(crate) buffered: bool,
-    /// The object's media type
-    #[arg(long, value_name = "TYPE")]
-    pub(crate) content_type: Option<String>,
-    /// Metadata of your own, kept with the object; may be repeated
-    #[arg(long, value_name = "KEY=VALUE", value_parser = parse_entry)]
-    pub(crate) metadata: Vec<(String, String)>,
     /// Fail if there is an object already
     #[arg(long, visible_alias = "no-clobber")]
     pub(crate) if_none_match: bool,
@@ -312,6 +308,11 @@ pub(crate) struct PutArgs {
     #[cfg(feature = "s3")]
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub(crate) payload_signing: PayloadSigning,
+    #[command(flatten)]
+    pub(crate) attributes: attributes::AttributeArgs,
+    #[cfg(feature = "s3")]
+    #[command(flatten)]
+    pub(crate) protection: attributes::ProtectionArgs,
     #[command(flatten)]
     pub(crate) folders: FolderArgs,
     #[cfg(feature = "s3")]

@@ -73,6 +73,8 @@ fn settings(args: &Args) -> Settings {
         payload_signing: put.map(|put| put.payload_signing),
         #[cfg(feature = "s3")]
         resuming: put.map(|put| put.resuming.clone()).unwrap_or_default(),
+        #[cfg(feature = "s3")]
+        protection: put.map(|put| put.protection.clone()).unwrap_or_default(),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::env;
 use std::sync::Arc;
 
-use writer_core::{Error, ErrorKind, IfExists, Result, WriterOptions};
+use writer_core::{Error, ErrorKind, IfExists, Result, WriterOptions, split_scheme};
 use writer_tokio::MemoryBudget;
 
 use super::Context;
@@ -33,7 +33,8 @@ async fn write(
     args: PutArgs,
     producer: Option<Arc<Producer>>,
 ) -> anyhow::Result<()> {
-    let options = options(&args)?;
+    let mut options = options(&args)?;
+    let guess = !args.attributes.no_guess_content_type;
     let (recursive, buffered, keep_going, verify) = (
         args.folders.recursive,
         args.buffered,
@@ -47,6 +48,8 @@ async fn write(
     let plan = signals.guard(plan(args, producer, context.quiet)).await?;
     let total = plan.len();
     refuse_several(&options, total)?;
+    // On a disk, the name itself says it.
+    options.guess_content_type = guess && is_s3(plan.destination());
     #[cfg(feature = "s3")]
     if one_upload && total != 1 {
         let text = "--upload-id names the upload of one object, and there are several";
@@ -76,6 +79,10 @@ async fn write(
 async fn plan(args: PutArgs, producer: Option<Arc<Producer>>, quiet: bool) -> anyhow::Result<Plan> {
     let make = move || Plan::make(&args.paths, producer, &args.folders, Tally::new(quiet));
     tokio::task::spawn_blocking(make).await?
+}
+
+fn is_s3(uri: &str) -> bool {
+    split_scheme(uri).is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("s3"))
 }
 
 /// Refuses what can be true of one object only.
@@ -148,8 +155,7 @@ fn options(args: &PutArgs) -> Result<WriterOptions> {
     }
     options.enable_checksums = !args.no_checksum;
     options.enable_compression = !args.no_compression;
-    options.content_type.clone_from(&args.content_type);
-    options.metadata = args.metadata.iter().cloned().collect();
+    args.attributes.apply(&mut options);
     if args.if_none_match {
         options.if_exists = IfExists::Fail;
     }
