@@ -76,8 +76,12 @@ use writer_tokio::CleanUps;
 /// - **File ranges** are copied by the kernel (`copy_file_range`, which shares blocks where the
 ///   file system can); holes stay holes. A file that is copied and has another size or
 ///   modification time at the end of the copy fails the write.
-/// - **Content type and metadata** are kept as extended attributes, `user.mime_type` and
-///   `user.<key>` with the key in lower case. Where there are none, such a write is refused.
+/// - **Content type, metadata, tags** and what is said to caches, browsers and readers of a
+///   language are kept as extended attributes: `user.mime_type`, `user.<key>` with the key of
+///   metadata in lower case, `user.s3dlio.cache-control`, `…content-disposition`,
+///   `…content-language` and `…tags` (as [`writer_core::encode_tags`] writes them). Where there are
+///   none, such a write is refused; only a content type that was told by the name is left out.
+/// - **Storage classes** are refused, because a disk has none.
 /// - **Parts** can't be seen on a disk: they are of at most 256 KiB, whatever `part_size` says.
 ///
 /// # Tags
@@ -250,7 +254,7 @@ impl FileSystemObjectStore {
     ) -> Result<FileSystemStreamingWriter> {
         let started = Instant::now();
         let config = Config::new(options, self.budget.capacity())?;
-        let attributes = Attributes::new(options)?;
+        let mut attributes = Attributes::new(uri, options)?;
         let target = Target::resolve(path)?;
         path::check_object(&target.path)?;
         let staging = Staging::create(&self.directories, target, Expected::new(options))?;
@@ -311,8 +315,10 @@ impl ObjectStore for FileSystemObjectStore {
 
     /// Walks the directories below `prefix`: `file:///d/ab` lists `/d/abc` and `/d/ab/x`. Links
     /// to files are listed, links to directories are not followed; staging files and names that
-    /// are not UTF-8 are left out. Each URI begins as `prefix` does. Content type and metadata
-    /// are not read; [`stat`](ObjectStore::stat) gives them.
+    /// are not UTF-8 are left out. Each URI begins as `prefix` does, and they come in the order of
+    /// their bytes; for that, the names of each directory are held while it is gone through.
+    /// Content type, metadata and other attributes are not read; [`stat`](ObjectStore::stat) gives
+    /// them.
     async fn list(&self, prefix: &str) -> Result<Box<dyn ObjectLister>> {
         let uri = prefix.to_owned();
         let lister = on_disk(uri.clone(), move || Lister::open(&uri)).await?;

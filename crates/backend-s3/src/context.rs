@@ -91,6 +91,19 @@ impl Context {
         }
     }
 
+    /// Whether the object, which is there by now, is encrypted as it was asked for.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Ambiguous`] if the service does not say so.
+    pub(crate) fn confirm_encryption(&self, stored: &Stored) -> Result<()> {
+        let confirmed = self.api.protection.confirm(stored.encryption.as_deref());
+        confirmed.map_err(|error| {
+            let text = format!("the object is stored, but {}", error.message());
+            Error::new(ErrorKind::Ambiguous, text).with_source(error)
+        })
+    }
+
     /// Looks whether the condition holds, where the service is not known to look.
     ///
     /// # Errors
@@ -207,6 +220,7 @@ impl Context {
                     e_tag: found.e_tag,
                     version_id: found.version_id,
                     crc: found.checksum,
+                    encryption: found.encryption,
                 }))
             }
             Some(false) => Ok(Found::Other),

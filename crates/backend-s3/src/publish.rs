@@ -17,6 +17,7 @@ pub(crate) struct Receipt {
     pub(crate) e_tag: Option<String>,
     pub(crate) version_id: Option<String>,
     pub(crate) checksum: Option<Crc64Nvme>,
+    pub(crate) encryption: Option<String>,
     pub(crate) bytes_reused: u64,
 }
 
@@ -72,12 +73,14 @@ async fn put_whole(
             }
             Verdict::Damaged(error) => return Err(error),
         }
+        context.confirm_encryption(&stored)?;
         return Ok(Receipt {
             size: part.len(),
             parts: 1,
             e_tag: stored.e_tag,
             version_id: stored.version_id,
             checksum: digest.crc,
+            encryption: stored.encryption,
             bytes_reused: 0,
         });
     }
@@ -129,6 +132,8 @@ pub(crate) async fn complete(
     debug!(size, parts = parts.len(), "completed");
     if let Some(resumed) = &context.resumed {
         resumed.conclude();
+        // That of any other upload was confirmed when it was created.
+        context.confirm_encryption(&completed)?;
     }
     Ok(Receipt {
         size,
@@ -136,6 +141,7 @@ pub(crate) async fn complete(
         e_tag: completed.e_tag,
         version_id: completed.version_id,
         checksum: whole,
+        encryption: completed.encryption,
         bytes_reused: context
             .resumed
             .as_ref()

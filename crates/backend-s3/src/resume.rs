@@ -20,6 +20,7 @@ use crate::api::{Parts, Pending, StoredPart};
 use crate::context::Context;
 use crate::digest::{PartDigest, Wanted};
 use crate::location::Location;
+use crate::protection::Protection;
 use crate::store::S3ObjectStore;
 
 /// An upload that was written to more recently may be somebody's who is still at it.
@@ -89,8 +90,10 @@ impl S3ObjectStore {
     /// MD5, where its ETag is that), with what is written now; one that differs is sent again.
     /// Where there is no upload, one is begun.
     ///
-    /// The part size is that of the upload. Its content type and metadata were said when it was
-    /// begun, and can't change any more. The receipt's
+    /// The part size is that of the upload. Its content type, metadata, tags and other attributes,
+    /// its encryption and its ACL were said when it was begun, and can't change any more: a warning
+    /// tells what is ignored. If the store asks for an encryption, the service must say at the end
+    /// that this is the object's. The receipt's
     /// [`bytes_reused`](writer_core::ObjectMetadata::bytes_reused) says how much was there.
     ///
     /// ```no_run
@@ -268,15 +271,25 @@ impl Resumed {
     }
 
     /// `options` as this upload allows them: with its part size, if that is one.
-    pub(crate) fn fit(&self, mut options: WriterOptions, limits: PartLimits) -> WriterOptions {
+    pub(crate) fn fit(
+        &self,
+        mut options: WriterOptions,
+        limits: PartLimits,
+        protection: &Protection,
+    ) -> WriterOptions {
         let size = self.part_size(options.part_size);
         if (limits.min_part_size..=limits.max_part_size).contains(&size) {
             options.part_size = size;
         }
-        if options.content_type.is_some() || !options.metadata.is_empty() {
+        let mut said = options.attributes();
+        if !protection.is_none() {
+            said.push("encryption and ACL");
+        }
+        if !said.is_empty() {
+            let said = said.join(", ");
             warn!(
                 upload_id = %self.upload_id,
-                "content type and metadata were said when the upload was begun, and do not change"
+                "{said}: that was said when the upload was begun, and does not change"
             );
         }
         options

@@ -91,6 +91,8 @@ pub struct MultipartCompleteInfo {
     /// CRC64NVME of the whole object, which the service has checked as a whole or part by part;
     /// `None` with checksums off.
     pub checksum: Option<Crc64Nvme>,
+    /// How the service encrypts it, if it says so, in its words.
+    pub encryption: Option<String>,
     /// Size in bytes.
     pub total_bytes: u64,
     /// Parts sent: 1 for an object that was one PutObject.
@@ -139,18 +141,21 @@ impl StreamingMultipartSink {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidInput`] for options out of bounds or outside of a tokio runtime,
-    /// [`ErrorKind::LimitExceeded`] for an expected size that does not fit.
+    /// [`ErrorKind::InvalidInput`] for options out of bounds, tags that S3 does not take, or outside
+    /// of a tokio runtime, [`ErrorKind::LimitExceeded`] for an expected size that does not fit.
     pub fn new(
         store: &S3ObjectStore,
         bucket: &str,
         key: &str,
-        config: MultipartUploadConfig,
+        mut config: MultipartUploadConfig,
     ) -> Result<Self> {
         let location = Location {
             bucket: bucket.to_owned(),
             key: key.to_owned(),
         };
+        let uri = location.uri();
+        let checked = store.prepare(&uri, &mut config.writer);
+        checked.map_err(|error| error.with_uri(uri))?;
         Self::at(store, location, config, None)
     }
 
@@ -312,6 +317,7 @@ impl StreamingMultipartSink {
             e_tag: receipt.e_tag,
             version_id: receipt.version_id,
             checksum: receipt.checksum,
+            encryption: receipt.encryption,
             total_bytes: receipt.size,
             parts: receipt.parts,
             retries: watch.retries(),

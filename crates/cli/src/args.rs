@@ -1,5 +1,6 @@
 //! The command line.
 
+pub(crate) mod attributes;
 #[cfg(feature = "s3")]
 mod connection;
 mod tools;
@@ -19,7 +20,7 @@ pub(crate) use self::tools::{CompletionsArgs, ManArgs};
 pub(crate) use self::variables::parse;
 #[cfg(feature = "s3")]
 use crate::values::parse_age;
-use crate::values::{parse_entry, parse_range, parse_size};
+use crate::values::{parse_range, parse_size};
 
 /// Stream objects to S3 and to the file system.
 ///
@@ -330,12 +331,6 @@ pub(crate) struct PutArgs {
     /// Read the whole object into memory before it is stored
     #[arg(long, hide_short_help = true)]
     pub(crate) buffered: bool,
-    /// The object's media type
-    #[arg(long, value_name = "TYPE")]
-    pub(crate) content_type: Option<String>,
-    /// Metadata of your own, kept with the object; may be repeated
-    #[arg(long, value_name = "KEY=VALUE", value_parser = parse_entry)]
-    pub(crate) metadata: Vec<(String, String)>,
     /// Fail if there is an object already
     #[arg(long, visible_alias = "no-clobber")]
     pub(crate) if_none_match: bool,
@@ -370,6 +365,11 @@ pub(crate) struct PutArgs {
     /// Without this they are compressed in that format, unless the bytes already are.
     #[arg(long)]
     pub(crate) no_compression: bool,
+    #[command(flatten)]
+    pub(crate) attributes: attributes::AttributeArgs,
+    #[cfg(feature = "s3")]
+    #[command(flatten)]
+    pub(crate) protection: attributes::ProtectionArgs,
     #[command(flatten)]
     pub(crate) folders: FolderArgs,
     #[cfg(feature = "s3")]

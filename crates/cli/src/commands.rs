@@ -86,6 +86,8 @@ fn settings(args: &Args) -> Settings {
         writing: put.map(|put| put.s3.clone()),
         #[cfg(feature = "s3")]
         resuming: put.map(|put| put.resuming.clone()).unwrap_or_default(),
+        #[cfg(feature = "s3")]
+        protection: put.map(|put| put.protection.clone()).unwrap_or_default(),
     }
 }
 

@@ -152,7 +152,11 @@ fn write_receipt(
     verified: bool,
 ) -> fmt::Result {
     let e_tag = receipt.e_tag.as_deref().unwrap_or("none");
-    write!(out, "Uploaded {} bytes, ETag: {e_tag}", receipt.size)?;
+    write!(out, "Uploaded {} bytes", receipt.size)?;
+    if source.is_none() {
+        write!(out, " to {}", one_line(&receipt.uri))?;
+    }
+    write!(out, ", ETag: {e_tag}")?;
     if let Some(reused) = receipt.bytes_reused {
         write!(out, " ({reused} were there already)")?;
     }
@@ -182,6 +186,16 @@ fn describe(object: &ObjectMetadata) -> String {
     line("crc64nvme", display(&object.checksum));
     line("last-modified", display(&last_modified));
     line("content-type", display(&object.content_type));
+    line("cache-control", display(&object.cache_control));
+    line("content-disposition", display(&object.content_disposition));
+    line("content-language", display(&object.content_language));
+    line("storage-class", display(&object.storage_class));
+    line("encryption", display(&object.encryption));
+    line("encryption-key", display(&object.encryption_key));
+    line("tag-count", display(&object.tag_count));
+    for (key, value) in &object.tags {
+        line(&format!("tag.{key}"), Some(value));
+    }
     for (key, value) in &object.metadata {
         line(&format!("metadata.{key}"), Some(value));
     }
@@ -257,8 +271,11 @@ mod tests {
             write_receipt(&mut line, &object, source, verified).unwrap();
             line
         };
-        assert_eq!(line(None, false), "Uploaded 7 bytes, ETag: abc\n");
-        assert_eq!(line(None, true), "Uploaded 7 bytes, ETag: abc, verified\n");
+        assert_eq!(line(None, false), "Uploaded 7 bytes to s3://b/a\\nb, ETag: abc\n");
+        assert_eq!(
+            line(None, true),
+            "Uploaded 7 bytes to s3://b/a\\nb, ETag: abc, verified\n"
+        );
         assert_eq!(
             line(Some(&Source::Path("d/a\nb".into())), false),
             "Uploaded 7 bytes, ETag: abc, d/a\\nb -> s3://b/a\\nb\n"

@@ -21,6 +21,8 @@ pub(crate) struct Settings {
     pub(crate) writing: Option<crate::args::S3WriteArgs>,
     #[cfg(feature = "s3")]
     pub(crate) resuming: crate::args::ResumeArgs,
+    #[cfg(feature = "s3")]
+    pub(crate) protection: crate::args::attributes::ProtectionArgs,
 }
 
 /// The stores of this run.
@@ -102,12 +104,26 @@ fn refuse_resuming(how: &crate::args::ResumeArgs) -> Result<()> {
     Ok(())
 }
 
+/// Who may read a file, and how it is encrypted, is the disk's.
+#[cfg(all(feature = "fs", feature = "s3"))]
+fn refuse_protection(how: &crate::args::attributes::ProtectionArgs) -> Result<()> {
+    match how.first() {
+        Some(option) => {
+            let text = format!("{option} is for objects on S3: a disk has nothing like it");
+            Err(Error::new(ErrorKind::Unsupported, text))
+        }
+        None => Ok(()),
+    }
+}
+
 #[cfg(feature = "fs")]
 fn open_fs(settings: &Settings) -> Result<Arc<dyn ObjectStore>> {
     use backend_fs::FileSystemObjectStore;
 
     #[cfg(feature = "s3")]
     refuse_resuming(&settings.resuming)?;
+    #[cfg(feature = "s3")]
+    refuse_protection(&settings.protection)?;
     let store = match settings.memory {
         Some(bytes) => FileSystemObjectStore::with_memory(bytes),
         None => FileSystemObjectStore::new(),
@@ -174,6 +190,12 @@ fn s3_config(settings: &Settings) -> Result<backend_s3::S3Config> {
         if let Some(bytes) = writing.limit_rate {
             config = config.with_max_bytes_per_second(bytes);
         }
+    }
+    if let Some(encryption) = settings.protection.encryption()? {
+        config = config.with_encryption(encryption);
+    }
+    if let Some(acl) = &settings.protection.acl {
+        config = config.with_acl(acl);
     }
     Ok(with_connection(config, &settings.connection))
 }

@@ -25,6 +25,7 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
+mod attributes;
 mod cancellation;
 mod cleanup;
 mod conditions;
@@ -82,7 +83,10 @@ macro_rules! __conformance_list {
                 replace_if_unchanged replace_if_changed_is_refused
                 replace_if_missing_is_refused replace_if_unchanged_race
                 expected_checksum_is_kept
-                content_type_is_kept user_metadata_is_kept
+            }
+            attributes {
+                content_type_is_kept user_metadata_is_kept headers_are_kept tags_are_kept
+                storage_class_is_kept_or_refused
             }
             options {
                 environment_is_the_default invalid_options_are_refused foreign_uris_are_refused

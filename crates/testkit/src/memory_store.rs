@@ -25,7 +25,7 @@ const READ_CHUNK: u64 = 64 * 1024;
 /// [conformance suite](crate::conformance), but none of the promises that need a budget: every
 /// byte is copied and held. A writer collects its bytes in a staging area, as an upload or a
 /// temporary file would, and `finish` moves them to their place in one step. It does not
-/// compress, and refuses options that ask for it.
+/// compress, nor tell types by names, and refuses options that ask for it.
 ///
 /// ```
 /// use testkit::MemoryStore;
@@ -119,6 +119,10 @@ impl ObjectStore for MemoryStore {
         if options.enable_compression && (uri.ends_with(".gz") || uri.ends_with(".zst")) {
             let text = "this store does not compress: give the object another name, or turn \
                         compression off";
+            return Err(Error::new(ErrorKind::Unsupported, text).with_uri(uri));
+        }
+        if options.guess_content_type {
+            let text = "this store does not tell types by names: set content_type";
             return Err(Error::new(ErrorKind::Unsupported, text).with_uri(uri));
         }
         let reporter = Reporter::open(uri, &options);
@@ -302,6 +306,11 @@ impl ObjectWriter for MemoryWriter {
         metadata.checksum = Some(checksum);
         metadata.last_modified = Some(SystemTime::now());
         metadata.content_type = self.options.content_type.clone();
+        metadata.cache_control = self.options.cache_control.clone();
+        metadata.content_disposition = self.options.content_disposition.clone();
+        metadata.content_language = self.options.content_language.clone();
+        metadata.storage_class = self.options.storage_class.clone();
+        metadata.tags = self.options.tags.clone();
         metadata.metadata = self.options.metadata.clone();
         let stored = (metadata.clone(), bytes.into());
         state.objects.insert(uri, stored);

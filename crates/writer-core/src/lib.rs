@@ -34,7 +34,9 @@
 
 #![forbid(unsafe_code)]
 
+mod attributes;
 mod error;
+mod fields;
 mod metadata;
 mod observer;
 mod options;
@@ -49,6 +51,7 @@ mod writer;
 
 // What a producer uses.
 pub use error::{Error, ErrorKind, Result};
+pub use fields::Field;
 pub use metadata::{Condition, Crc64Nvme, ObjectMetadata};
 pub use observer::{Event, EventKind, Observer, ObserverHandle, Step};
 pub use options::{IfExists, WriterOptions};
@@ -58,6 +61,7 @@ pub use uri::split_scheme;
 pub use writer::ObjectWriter;
 
 // What a backend uses besides.
+pub use attributes::{decode_tags, encode_tags};
 pub use observer::Reporter;
 pub use options::number_from_env;
 pub use page::{HeapPage, Page};

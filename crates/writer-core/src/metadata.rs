@@ -66,6 +66,22 @@ pub struct ObjectMetadata {
     pub last_modified: Option<SystemTime>,
     /// Its media type.
     pub content_type: Option<String>,
+    /// How long readers may keep a copy: `Cache-Control`.
+    pub cache_control: Option<String>,
+    /// What a browser does with it: `Content-Disposition`.
+    pub content_disposition: Option<String>,
+    /// The language it is in: `Content-Language`.
+    pub content_language: Option<String>,
+    /// The class that it is stored in, by the service's own name. S3 does not say the standard one.
+    pub storage_class: Option<String>,
+    /// How the service encrypts it, in the service's words: `AES256`, `aws:kms`.
+    pub encryption: Option<String>,
+    /// The key of the key service that it is encrypted with, by the name that the service says.
+    pub encryption_key: Option<String>,
+    /// Its tags. S3 says only how many they are.
+    pub tags: BTreeMap<String, String>,
+    /// How many tags it has, where that is said.
+    pub tag_count: Option<u32>,
     /// The user's own metadata.
     pub metadata: BTreeMap<String, String>,
     /// As a receipt: how many parts were sent (1 for an object that went in one request).

@@ -46,6 +46,23 @@ pub struct WriterOptions {
     pub enable_checksums: bool,
     /// The object's media type. Default: the service's own.
     pub content_type: Option<String>,
+    /// Tell the media type by the object's name where [`content_type`](Self::content_type) is not
+    /// said: that of what is stored, so `a.json.gz` is `application/gzip`. A name that tells
+    /// nothing leaves the service's own, and so does a disk that can keep none. The receipt says
+    /// which it is. A build of the backend without its feature `mime` refuses it. Default false.
+    pub guess_content_type: bool,
+    /// How long readers may keep a copy, as the header `Cache-Control` says it.
+    pub cache_control: Option<String>,
+    /// What a browser does with the object, as the header `Content-Disposition` says it.
+    pub content_disposition: Option<String>,
+    /// The language it is in, as the header `Content-Language` says it.
+    pub content_language: Option<String>,
+    /// Tags, kept beside the object: on S3 they can be changed later, and rules and permissions
+    /// may depend on them. S3 takes 10, with keys of 1 to 128 and values of up to 256 characters.
+    pub tags: BTreeMap<String, String>,
+    /// What the storage is to cost and to promise, by the service's own name (`STANDARD_IA`).
+    /// A disk refuses it. Default: the service's own.
+    pub storage_class: Option<String>,
     /// Memory that is admitted when the writer is made, 0 to 5 GiB, so that the first bytes find
     /// room whatever the store's other writers hold. Default 0: as it is needed.
     pub buffer_capacity: u64,
@@ -77,6 +94,12 @@ impl Default for WriterOptions {
             enable_compression: true,
             enable_checksums: true,
             content_type: None,
+            guess_content_type: false,
+            cache_control: None,
+            content_disposition: None,
+            content_language: None,
+            tags: BTreeMap::new(),
+            storage_class: None,
             buffer_capacity: 0,
             expected_size: None,
             part_sizing: PartSizing::default(),
@@ -140,6 +163,7 @@ impl WriterOptions {
         check("part_size", self.part_size, 1, Self::MAX_PART_SIZE)?;
         let concurrency = self.max_concurrency as u64;
         check("max_concurrency", concurrency, 1, Self::MAX_CONCURRENCY)?;
+        self.validate_attributes()?;
         if self.if_match.is_some() && self.if_exists == IfExists::Fail {
             return Err(Error::new(
                 ErrorKind::InvalidInput,

@@ -6,6 +6,7 @@ use aws_sdk_s3::operation::list_parts::builders::ListPartsFluentBuilder;
 use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumMode, MultipartUpload, Part};
 use writer_core::{ErrorKind, ObjectMetadata, Result};
 
+use super::attributes::tell;
 use super::{Api, StoredPart, decode, owned, unexpected, unquoted, unsigned};
 use crate::error::{code_of, from_sdk};
 use crate::retry::Retries;
@@ -137,7 +138,7 @@ impl Api {
         metadata.version_id = output.version_id().map(str::to_owned);
         metadata.checksum = decode(output.checksum_crc64_nvme())?;
         metadata.last_modified = output.last_modified().and_then(|at| (*at).try_into().ok());
-        metadata.content_type = output.content_type().map(str::to_owned);
+        tell!(metadata, output);
         metadata.metadata = output.metadata().into_iter().flatten().map(owned).collect();
         Ok(metadata)
     }

@@ -3,7 +3,7 @@
 use std::env;
 use std::sync::Arc;
 
-use writer_core::{Error, ErrorKind, IfExists, Result, WriterOptions};
+use writer_core::{Error, ErrorKind, IfExists, Result, WriterOptions, split_scheme};
 use writer_tokio::MemoryBudget;
 
 use super::Context;
@@ -36,7 +36,8 @@ async fn write(
     producer: Option<Arc<Producer>>,
 ) -> anyhow::Result<()> {
     refuse_no_command(&args)?;
-    let options = options(&args)?;
+    let mut options = options(&args)?;
+    let guess = !args.attributes.no_guess_content_type;
     let (recursive, buffered, keep_going, verify) = (
         args.folders.recursive,
         args.buffered,
@@ -58,6 +59,8 @@ async fn write(
         let text = format!("{option} is about one object, and there are {total} to write");
         return Err(Error::new(ErrorKind::InvalidInput, text).into());
     }
+    // On a disk, the name itself says it.
+    options.guess_content_type = guess && is_s3(plan.destination());
     let goal = || Goal {
         objects: total as u64,
         bytes: plan.bytes(),
@@ -106,6 +109,10 @@ fn only_one(args: &PutArgs) -> Option<&'static str> {
         return Some("--expect-checksum");
     }
     args.if_match.as_ref().map(|_| "--if-match")
+}
+
+fn is_s3(uri: &str) -> bool {
+    split_scheme(uri).is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("s3"))
 }
 
 /// Refuses a `--` that nothing follows: what was meant is lost by now.
@@ -171,8 +178,7 @@ fn options(args: &PutArgs) -> Result<WriterOptions> {
     }
     options.enable_checksums = !args.no_checksum;
     options.enable_compression = !args.no_compression;
-    options.content_type.clone_from(&args.content_type);
-    options.metadata = args.metadata.iter().cloned().collect();
+    args.attributes.apply(&mut options);
     if args.if_none_match {
         options.if_exists = IfExists::Fail;
     }

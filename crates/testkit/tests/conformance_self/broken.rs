@@ -38,7 +38,8 @@ pub(crate) enum Fault {
     // Conditions, options and URIs.
     IgnoresCreateOnly, IgnoresCreateOnlyOfParts, ChecksCreateOnlyEarly, SaysAdvisory, ForgetsCondition, IgnoresIfMatch,
     ChecksIfMatchEarly, ReplacesMissing, NeverMatches, IgnoresExpectedChecksum,
-    RefusesAnyChecksum, ChecksAfterwards, DropsMetadata, TakesAnyOptions, TakesAnyUri,
+    RefusesAnyChecksum, ChecksAfterwards, DropsMetadata,
+    DropsHeaders, DropsLanguage, DropsTagValues, TakesAnyOptions, TakesAnyUri,
     RefusesNoOptions, DecodesNames,
     // The receipt.
     NoChecksum, WrongChecksum, WrongUri, QuotedETag, KeepsOldChecksum,
@@ -150,7 +151,15 @@ impl ObjectStore for BrokenStore {
             DropsMetadata => {
                 options.content_type = None;
                 options.metadata.clear();
+                options.tags.clear();
+                options.storage_class = None;
             }
+            DropsHeaders => {
+                options.cache_control = None;
+                options.content_disposition = None;
+            }
+            DropsLanguage => options.content_language = None,
+            DropsTagValues => options.tags.values_mut().for_each(String::clear),
             TakesAnyOptions if options.validate().is_err() => options = WriterOptions::default(),
             FewWriters if self.inner.staged().len() >= 50 => {
                 return Err(Error::new(ErrorKind::LimitExceeded, "too many writers"));
