@@ -16,6 +16,9 @@ use crate::error::{self, invalid};
 /// The attribute that freedesktop.org's shared MIME-info specification names for the media type.
 const MIME_TYPE: &str = "mime_type";
 
+/// The attribute for the content encoding, for which there is no convention.
+const CONTENT_ENCODING: &str = "content_encoding";
+
 /// Where users may have attributes; see `xattr(7)`.
 const NAMESPACE: &str = "user.";
 
@@ -41,6 +44,7 @@ pub(crate) fn e_tag(metadata: &Metadata) -> String {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Attributes {
     content_type: Option<String>,
+    content_encoding: Option<String>,
     metadata: BTreeMap<String, String>,
 }
 
@@ -71,6 +75,12 @@ impl Attributes {
                     "metadata key {key:?} is where the content type is kept: set content_type"
                 )));
             }
+            if lower == CONTENT_ENCODING {
+                return Err(invalid(format!(
+                    "metadata key {key:?} is where the content encoding is kept: set \
+                     content_encoding"
+                )));
+            }
             if metadata.insert(lower, value.clone()).is_some() {
                 return Err(invalid(format!(
                     "metadata key {key:?} is there twice, in different case"
@@ -79,6 +89,7 @@ impl Attributes {
         }
         Ok(Self {
             content_type: options.content_type.clone(),
+            content_encoding: options.content_encoding.clone(),
             metadata,
         })
     }
@@ -92,6 +103,9 @@ impl Attributes {
     pub(crate) fn store(&self, file: &File) -> Result<()> {
         if let Some(value) = &self.content_type {
             set(file, MIME_TYPE, value, "content_type")?;
+        }
+        if let Some(value) = &self.content_encoding {
+            set(file, CONTENT_ENCODING, value, "content_encoding")?;
         }
         for (key, value) in &self.metadata {
             set(file, key, value, &format!("metadata {key:?}"))?;
@@ -112,6 +126,8 @@ impl Attributes {
             };
             if key == MIME_TYPE {
                 attributes.content_type = Some(value);
+            } else if key == CONTENT_ENCODING {
+                attributes.content_encoding = Some(value);
             } else {
                 attributes.metadata.insert(key.to_owned(), value);
             }
@@ -122,6 +138,7 @@ impl Attributes {
     /// Tells of them in `object`.
     pub(crate) fn tell(self, object: &mut ObjectMetadata) {
         object.content_type = self.content_type;
+        object.content_encoding = self.content_encoding;
         object.metadata = self.metadata;
     }
 }
@@ -196,7 +213,15 @@ mod tests {
             .with_metadata("Owner-Id", "7");
         let attributes = Attributes::new(&options).unwrap();
         assert_eq!(attributes.metadata["owner-id"], "7");
-        for key in ["", "a b", "ü", "a:b", "a\0", "MIME_Type"] {
+        for key in [
+            "",
+            "a b",
+            "ü",
+            "a:b",
+            "a\0",
+            "MIME_Type",
+            "content_encoding",
+        ] {
             let options = WriterOptions::default().with_metadata(key, "x");
             let error = Attributes::new(&options).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidInput, "{key:?}");

@@ -75,8 +75,9 @@ use writer_tokio::CleanUps;
 /// - **File ranges** are copied by the kernel (`copy_file_range`, which shares blocks where the
 ///   file system can); holes stay holes. A file that is copied and has another size or
 ///   modification time at the end of the copy fails the write.
-/// - **Content type and metadata** are kept as extended attributes, `user.mime_type` and
-///   `user.<key>` with the key in lower case. Where there are none, such a write is refused.
+/// - **Content type, content encoding and metadata** are kept as extended attributes,
+///   `user.mime_type`, `user.content_encoding` and `user.<key>` with the key in lower case. Where
+///   there are none, such a write is refused.
 /// - **Parts** can't be seen on a disk: they are of at most 256 KiB, whatever `part_size` says.
 ///
 /// # Tags
@@ -234,7 +235,8 @@ impl FileSystemObjectStore {
         let absolute = std::path::absolute(&path)
             .map_err(|source| error::io("can't tell the working directory", source))?;
         let named = uri.clone();
-        open_writer(&uri, options, move |options| {
+        let budget = self.budget.clone();
+        open_writer(&uri, options, &budget, move |options| {
             let writer = self.open_uncompressed(runtime, &named, &absolute, &options)?;
             Ok(Box::new(writer))
         })
@@ -306,8 +308,8 @@ impl ObjectStore for FileSystemObjectStore {
 
     /// Walks the directories below `prefix`: `file:///d/ab` lists `/d/abc` and `/d/ab/x`. Links
     /// to files are listed, links to directories are not followed; staging files and names that
-    /// are not UTF-8 are left out. Each URI begins as `prefix` does. Content type and metadata
-    /// are not read; [`stat`](ObjectStore::stat) gives them.
+    /// are not UTF-8 are left out. Each URI begins as `prefix` does. Content type, content
+    /// encoding and metadata are not read; [`stat`](ObjectStore::stat) gives them.
     async fn list(&self, prefix: &str) -> Result<Box<dyn ObjectLister>> {
         let uri = prefix.to_owned();
         let lister = on_disk(uri.clone(), move || Lister::open(&uri)).await?;

@@ -28,7 +28,7 @@ use crate::location::Location;
 
 use crate::retry::Retries;
 
-pub(crate) use self::look::{ListedPart, Parts, Pending};
+pub(crate) use self::look::{ListedPart, Parts, Pending, encoding};
 
 /// Checked this often whether a request makes progress.
 const PROGRESS_TICK: Duration = Duration::from_millis(500);
@@ -93,6 +93,7 @@ impl Api {
             .bucket(&self.location.bucket)
             .key(&self.location.key)
             .set_content_type(options.content_type.clone())
+            .set_content_encoding(options.content_encoding.clone())
             .set_metadata(metadata_of(options));
         // Declared here, or some services refuse the checksums of the parts.
         let request = if options.enable_checksums && self.checksums {
@@ -165,6 +166,7 @@ impl Api {
             .key(&self.location.key)
             .content_length(signed(part.len())?)
             .set_content_type(options.content_type.clone())
+            .set_content_encoding(options.content_encoding.clone())
             .set_metadata(metadata_of(options))
             .set_if_none_match(none_match(options))
             .set_if_match(quoted_match(options))

@@ -14,7 +14,6 @@ use tracing::{info, warn};
 use writer_core::{
     Crc64Nvme, Error, ErrorKind, ObjectWriter, Part, PartLimits, Result, WriterOptions,
 };
-use writer_tokio::Codec;
 
 use crate::api::{Parts, Pending, StoredPart};
 use crate::context::Context;
@@ -89,8 +88,8 @@ impl S3ObjectStore {
     /// MD5, where its ETag is that), with what is written now; one that differs is sent again.
     /// Where there is no upload, one is begun.
     ///
-    /// The part size is that of the upload. Its content type and metadata were said when it was
-    /// begun, and can't change any more. The receipt's
+    /// The part size is that of the upload. Its content type, content encoding and metadata were
+    /// said when it was begun, and can't change any more. The receipt's
     /// [`bytes_reused`](writer_core::ObjectMetadata::bytes_reused) says how much was there.
     ///
     /// ```no_run
@@ -116,7 +115,7 @@ impl S3ObjectStore {
     /// # Errors
     ///
     /// [`InvalidInput`](ErrorKind::InvalidInput) if the only uploads there are may be somebody's,
-    /// or if the object's name asks for compression; [`NotFound`](ErrorKind::NotFound) if the named
+    /// or if the object would be compressed; [`NotFound`](ErrorKind::NotFound) if the named
     /// upload has ended; else as [`create_writer`](writer_core::ObjectStore::create_writer).
     ///
     /// # Cancellation
@@ -139,7 +138,7 @@ impl S3ObjectStore {
         options: &WriterOptions,
     ) -> Result<Option<Arc<Resumed>>> {
         let uri = location.uri();
-        if options.enable_compression && Codec::of_name(&uri).is_some() {
+        if options.codec_for(&uri).is_some() {
             return Err(Error::new(
                 ErrorKind::InvalidInput,
                 "what is compressed on its way can't be resumed: switch compression off",
@@ -273,10 +272,12 @@ impl Resumed {
         if (limits.min_part_size..=limits.max_part_size).contains(&size) {
             options.part_size = size;
         }
-        if options.content_type.is_some() || !options.metadata.is_empty() {
+        let said = options.content_type.is_some() || options.content_encoding.is_some();
+        if said || !options.metadata.is_empty() {
             warn!(
                 upload_id = %self.upload_id,
-                "content type and metadata were said when the upload was begun, and do not change"
+                "content type, content encoding and metadata were said when the upload was begun, \
+                 and do not change"
             );
         }
         options

@@ -23,6 +23,9 @@ impl S3StreamingWriter {
         // Those of an upload that is taken up again were said when it was begun.
         if !sink.is_resumed() {
             receipt.content_type.clone_from(&options.content_type);
+            receipt
+                .content_encoding
+                .clone_from(&options.content_encoding);
             receipt.metadata.clone_from(&options.metadata);
             receipt.metadata.remove(TOKEN);
         }

@@ -34,6 +34,7 @@
 
 #![forbid(unsafe_code)]
 
+mod codec;
 mod error;
 mod metadata;
 mod options;
@@ -47,6 +48,7 @@ mod uri;
 mod writer;
 
 // What a producer uses.
+pub use codec::Codec;
 pub use error::{Error, ErrorKind, Result};
 pub use metadata::{Condition, Crc64Nvme, ObjectMetadata};
 pub use options::{IfExists, WriterOptions};

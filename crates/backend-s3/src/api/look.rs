@@ -138,9 +138,20 @@ impl Api {
         metadata.checksum = decode(output.checksum_crc64_nvme())?;
         metadata.last_modified = output.last_modified().and_then(|at| (*at).try_into().ok());
         metadata.content_type = output.content_type().map(str::to_owned);
+        metadata.content_encoding = encoding(output.content_encoding());
         metadata.metadata = output.metadata().into_iter().flatten().map(owned).collect();
         Ok(metadata)
     }
+}
+
+/// A Content-Encoding, if it is one, and without `aws-chunked`: that is about the request which
+/// stored the object, and some services keep it.
+pub(crate) fn encoding(header: Option<&str>) -> Option<String> {
+    let codings = header?.split(',').map(str::trim);
+    let codings: Vec<&str> = codings
+        .filter(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case("aws-chunked"))
+        .collect();
+    (!codings.is_empty()).then(|| codings.join(", "))
 }
 
 fn listed(part: &Part) -> Result<ListedPart> {
@@ -163,4 +174,18 @@ fn pending(upload: &MultipartUpload) -> Option<Pending> {
         upload_id: upload.upload_id()?.to_owned(),
         initiated: upload.initiated().and_then(|at| (*at).try_into().ok()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_a_request_was_sent_is_no_encoding_of_the_object() {
+        assert_eq!(encoding(Some("gzip,aws-chunked")).as_deref(), Some("gzip"));
+        assert_eq!(encoding(Some("gzip, zstd")).as_deref(), Some("gzip, zstd"));
+        for none in [None, Some(""), Some("aws-chunked")] {
+            assert_eq!(encoding(none), None);
+        }
+    }
 }
