@@ -81,7 +81,7 @@ macro_rules! __conformance_list {
                 replace_if_unchanged replace_if_changed_is_refused
                 replace_if_missing_is_refused replace_if_unchanged_race
                 expected_checksum_is_kept
-                content_type_is_kept user_metadata_is_kept
+                content_type_is_kept content_encoding_is_kept user_metadata_is_kept
             }
             options {
                 environment_is_the_default invalid_options_are_refused foreign_uris_are_refused

@@ -115,7 +115,7 @@ impl ObjectStore for MemoryStore {
         check_uri(uri)?;
         let options = options.map_or_else(WriterOptions::from_env, Ok)?;
         options.validate()?;
-        if options.enable_compression && (uri.ends_with(".gz") || uri.ends_with(".zst")) {
+        if options.codec_for(uri).is_some() {
             let text = "this store does not compress: give the object another name, or turn \
                         compression off";
             return Err(Error::new(ErrorKind::Unsupported, text).with_uri(uri));
@@ -293,6 +293,7 @@ impl ObjectWriter for MemoryWriter {
         metadata.checksum = Some(checksum);
         metadata.last_modified = Some(SystemTime::now());
         metadata.content_type = self.options.content_type.clone();
+        metadata.content_encoding = self.options.content_encoding.clone();
         metadata.metadata = self.options.metadata.clone();
         let stored = (metadata.clone(), bytes.into());
         state.objects.insert(uri, stored);

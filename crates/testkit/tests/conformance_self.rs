@@ -99,7 +99,8 @@ const FOUND_BY: &[(Fault, &[&str])] = &[
     (Fault::IgnoresExpectedChecksum, &["expected_checksum_is_kept"]),
     (Fault::RefusesAnyChecksum, &["expected_checksum_is_kept"]),
     (Fault::ChecksAfterwards, &["expected_checksum_is_kept"]),
-    (Fault::DropsMetadata, &["content_type_is_kept", "user_metadata_is_kept"]),
+    (Fault::DropsMetadata, &["content_type_is_kept", "content_encoding_is_kept",
+        "user_metadata_is_kept"]),
     (Fault::TakesAnyOptions, &["invalid_options_are_refused"]),
     (Fault::TakesAnyUri, &["foreign_uris_are_refused"]),
     (Fault::RefusesNoOptions, &["environment_is_the_default"]),
@@ -192,7 +193,11 @@ async fn a_profile_skips_what_it_leaves_out() {
         ),
         (
             Fault::DropsMetadata,
-            &["content_type_is_kept", "user_metadata_is_kept"],
+            &[
+                "content_type_is_kept",
+                "content_encoding_is_kept",
+                "user_metadata_is_kept",
+            ],
         ),
     ] {
         for name in names {

@@ -147,6 +147,7 @@ impl ObjectStore for BrokenStore {
             }
             DropsMetadata => {
                 options.content_type = None;
+                options.content_encoding = None;
                 options.metadata.clear();
             }
             TakesAnyOptions if options.validate().is_err() => options = WriterOptions::default(),

@@ -72,7 +72,7 @@ impl CompressingWriter {
         let target = match options.expected_size {
             Some(_) if codec.is_none() => Target::Later(Box::new(open), Box::new(options)),
             _ => {
-                if let Some(codec) = codec {
+                if let Some(codec) = options.codec.take() {
                     options.content_encoding = Some(codec.name().to_owned());
                     options.expected_size = None;
                 }
