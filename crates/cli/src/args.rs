@@ -1,5 +1,7 @@
 //! The command line.
 
+mod compression;
+
 use std::ffi::OsString;
 
 use clap::builder::NonEmptyStringValueParser;
@@ -7,6 +9,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 use globset::Glob;
 use writer_core::{ByteRange, Crc64Nvme};
 
+pub(crate) use self::compression::{CompressionArgs, DecodingArgs};
 #[cfg(feature = "s3")]
 use crate::values::parse_age;
 use crate::values::{parse_entry, parse_range, parse_size};
@@ -37,11 +40,12 @@ pub(crate) enum Command {
         after_help = examples::PUT
     )]
     Put(Box<PutArgs>),
-    /// Compare a file with an object as it is stored, without a download if the service knows its
-    /// checksum
+    /// Compare a file with an object, as it is stored or, if it is compressed, with what it holds;
+    /// without a download if the service knows its checksum
     #[command(after_help = examples::VERIFY)]
     Verify(VerifyArgs),
-    /// Write an object, or a range of it, to standard output
+    /// Write an object, or a range of it, to standard output; its Content-Encoding (zstd, gzip) is
+    /// undone
     #[command(after_help = examples::CAT)]
     Cat(CatArgs),
     /// Show what is known of an object, one `key: value` per line
@@ -304,14 +308,12 @@ pub(crate) struct PutArgs {
     /// Do not check what was stored against a checksum of what was sent
     #[arg(long)]
     pub(crate) no_checksum: bool,
-    /// Store objects whose names end in .zst or .gz as they are, too. Without this they are
-    /// compressed in that format, unless the bytes already are
-    #[arg(long)]
-    pub(crate) no_compression: bool,
     /// Sign the bytes of requests: always, never, or where nothing else protects them
     #[cfg(feature = "s3")]
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub(crate) payload_signing: PayloadSigning,
+    #[command(flatten)]
+    pub(crate) compression: CompressionArgs,
     #[command(flatten)]
     pub(crate) folders: FolderArgs,
     #[cfg(feature = "s3")]
@@ -419,6 +421,8 @@ pub(crate) struct CatArgs {
     /// Which bytes: 0-99 (the first hundred), 100- (all from there), -100 (the last hundred)
     #[arg(long, value_name = "A-B", value_parser = parse_range, allow_hyphen_values = true)]
     pub(crate) range: Option<ByteRange>,
+    #[command(flatten)]
+    pub(crate) decoding: DecodingArgs,
 }
 
 #[derive(Debug, ClapArgs)]

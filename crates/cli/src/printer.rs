@@ -144,7 +144,11 @@ fn write_receipt(
     source: Option<&Source>,
 ) -> fmt::Result {
     let e_tag = receipt.e_tag.as_deref().unwrap_or("none");
-    write!(out, "Uploaded {} bytes, ETag: {e_tag}", receipt.size)?;
+    write!(out, "Uploaded {} bytes", receipt.size)?;
+    if let (Some(codec), Some(written)) = (receipt.compressed, receipt.size_written) {
+        write!(out, " ({codec}, from {written})")?;
+    }
+    write!(out, ", ETag: {e_tag}")?;
     if let Some(reused) = receipt.bytes_reused {
         write!(out, " ({reused} were there already)")?;
     }
@@ -171,6 +175,7 @@ fn describe(object: &ObjectMetadata) -> String {
     line("crc64nvme", display(&object.checksum));
     line("last-modified", display(&last_modified));
     line("content-type", display(&object.content_type));
+    line("content-encoding", display(&object.content_encoding));
     for (key, value) in &object.metadata {
         line(&format!("metadata.{key}"), Some(value));
     }
@@ -220,7 +225,7 @@ pub(crate) fn rfc3339(time: SystemTime) -> String {
 mod tests {
     use super::*;
     use std::time::{Duration, UNIX_EPOCH};
-    use writer_core::Crc64Nvme;
+    use writer_core::{Codec, Crc64Nvme};
 
     #[test]
     fn stat_shows_what_is_known_and_only_that() {
@@ -251,6 +256,12 @@ mod tests {
             line(Some(&Source::Path("d/a\nb".into()))),
             "Uploaded 7 bytes, ETag: abc, d/a\\nb -> s3://b/a\\nb\n"
         );
+        let mut compressed = object.clone();
+        compressed.compressed = Some(Codec::Zstd);
+        compressed.size_written = Some(99);
+        let mut line = String::new();
+        write_receipt(&mut line, &compressed, None).unwrap();
+        assert_eq!(line, "Uploaded 7 bytes (zstd, from 99), ETag: abc\n");
     }
 
     #[test]

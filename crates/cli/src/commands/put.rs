@@ -147,7 +147,7 @@ fn options(args: &PutArgs) -> Result<WriterOptions> {
         options.max_concurrency = options.max_concurrency.min(RESUMABLE);
     }
     options.enable_checksums = !args.no_checksum;
-    options.enable_compression = !args.no_compression;
+    args.compression.apply(&mut options);
     options.content_type.clone_from(&args.content_type);
     options.metadata = args.metadata.iter().cloned().collect();
     if args.if_none_match {
