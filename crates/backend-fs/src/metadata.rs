@@ -23,6 +23,7 @@ const MIME_TYPE: &str = "mime_type";
 const OURS: &str = "s3dlio.";
 const CACHE_CONTROL: &str = "s3dlio.cache-control";
 const CONTENT_DISPOSITION: &str = "s3dlio.content-disposition";
+const CONTENT_ENCODING: &str = "s3dlio.content-encoding";
 const CONTENT_LANGUAGE: &str = "s3dlio.content-language";
 /// All of them in one value: a tag's key may be longer than an attribute's name.
 const TAGS: &str = "s3dlio.tags";
@@ -56,6 +57,7 @@ pub(crate) struct Attributes {
     is_guess: bool,
     cache_control: Option<String>,
     content_disposition: Option<String>,
+    content_encoding: Option<String>,
     content_language: Option<String>,
     tags: BTreeMap<String, String>,
     metadata: BTreeMap<String, String>,
@@ -113,6 +115,7 @@ impl Attributes {
             is_guess,
             cache_control: typed.cache_control,
             content_disposition: typed.content_disposition,
+            content_encoding: typed.content_encoding,
             content_language: typed.content_language,
             tags: typed.tags,
             metadata,
@@ -139,6 +142,7 @@ impl Attributes {
                 &self.content_disposition,
                 "content_disposition",
             ),
+            (CONTENT_ENCODING, &self.content_encoding, "content_encoding"),
             (CONTENT_LANGUAGE, &self.content_language, "content_language"),
         ] {
             if let Some(value) = value {
@@ -169,6 +173,7 @@ impl Attributes {
                 MIME_TYPE => attributes.content_type = Some(value),
                 CACHE_CONTROL => attributes.cache_control = Some(value),
                 CONTENT_DISPOSITION => attributes.content_disposition = Some(value),
+                CONTENT_ENCODING => attributes.content_encoding = Some(value),
                 CONTENT_LANGUAGE => attributes.content_language = Some(value),
                 TAGS => attributes.tags = decode_tags(&value).unwrap_or_default(),
                 _ if key.starts_with(OURS) => {}
@@ -185,6 +190,7 @@ impl Attributes {
         object.content_type = self.content_type;
         object.cache_control = self.cache_control;
         object.content_disposition = self.content_disposition;
+        object.content_encoding = self.content_encoding;
         object.content_language = self.content_language;
         object.tag_count = u32::try_from(self.tags.len())
             .ok()

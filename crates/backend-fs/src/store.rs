@@ -79,7 +79,7 @@ use writer_tokio::CleanUps;
 /// - **Content type, metadata, tags** and what is said to caches, browsers and readers of a
 ///   language are kept as extended attributes: `user.mime_type`, `user.<key>` with the key of
 ///   metadata in lower case, `user.s3dlio.cache-control`, `…content-disposition`,
-///   `…content-language` and `…tags` (as [`writer_core::encode_tags`] writes them). Where there are
+///   `…content-encoding`, `…content-language` and `…tags` (as [`writer_core::encode_tags`] writes them). Where there are
 ///   none, such a write is refused; only a content type that was told by the name is left out.
 /// - **Storage classes** are refused, because a disk has none.
 /// - **Parts** can't be seen on a disk: they are of at most 256 KiB, whatever `part_size` says.
@@ -239,7 +239,8 @@ impl FileSystemObjectStore {
         let absolute = std::path::absolute(&path)
             .map_err(|source| error::io("can't tell the working directory", source))?;
         let named = uri.clone();
-        open_writer(&uri, options, move |options| {
+        let budget = self.budget.clone();
+        open_writer(&uri, options, &budget, move |options| {
             let writer = self.open_uncompressed(runtime, &named, &absolute, &options)?;
             Ok(Box::new(writer))
         })

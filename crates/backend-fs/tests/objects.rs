@@ -14,6 +14,7 @@ use writer_core::{ByteRange, ErrorKind, ObjectStore, WriterOptions};
 fn described() -> WriterOptions {
     WriterOptions::default()
         .with_content_type("text/csv; charset=utf-8")
+        .with_content_encoding("br")
         .with_metadata("Owner", "Ünal")
         .with_metadata("empty", "")
 }
@@ -37,6 +38,8 @@ async fn content_type_and_metadata_come_back() {
     assert_eq!(receipt.metadata["owner"], "Ünal");
     let stat = place.store.stat(&uri).await.unwrap();
     assert_eq!(stat.content_type, receipt.content_type);
+    assert_eq!(receipt.content_encoding.as_deref(), Some("br"));
+    assert_eq!(stat.content_encoding, receipt.content_encoding);
     assert_eq!(stat.metadata, receipt.metadata);
     let reader = place.store.get(&uri, ByteRange::Full).await.unwrap();
     assert_eq!(reader.metadata(), &stat);
@@ -45,6 +48,7 @@ async fn content_type_and_metadata_come_back() {
     place.store.put(&uri, "x".into()).await.unwrap();
     let stat = place.store.stat(&uri).await.unwrap();
     assert_eq!((stat.content_type, stat.metadata.len()), (None, 0));
+    assert_eq!(stat.content_encoding, None);
 }
 
 #[tokio::test]

@@ -34,7 +34,7 @@ use crate::retry::Retries;
 use crate::watch::Attempt;
 
 use self::attributes::describe;
-pub(crate) use self::look::{ListedPart, Parts, Pending};
+pub(crate) use self::look::{ListedPart, Parts, Pending, encoding};
 
 /// Checked this often whether a request makes progress.
 const PROGRESS_TICK: Duration = Duration::from_millis(500);

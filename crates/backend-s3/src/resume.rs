@@ -14,7 +14,6 @@ use tracing::{info, warn};
 use writer_core::{
     Crc64Nvme, Error, ErrorKind, ObjectWriter, Part, PartLimits, Result, WriterOptions,
 };
-use writer_tokio::Codec;
 
 use crate::api::{Parts, Pending, StoredPart};
 use crate::context::Context;
@@ -119,7 +118,7 @@ impl S3ObjectStore {
     /// # Errors
     ///
     /// [`InvalidInput`](ErrorKind::InvalidInput) if the only uploads there are may be somebody's,
-    /// or if the object's name asks for compression; [`NotFound`](ErrorKind::NotFound) if the named
+    /// or if the object would be compressed; [`NotFound`](ErrorKind::NotFound) if the named
     /// upload has ended; else as [`create_writer`](writer_core::ObjectStore::create_writer).
     ///
     /// # Cancellation
@@ -142,7 +141,7 @@ impl S3ObjectStore {
         options: &WriterOptions,
     ) -> Result<Option<Arc<Resumed>>> {
         let uri = location.uri();
-        if options.enable_compression && Codec::of_name(&uri).is_some() {
+        if options.codec_for(&uri).is_some() {
             return Err(Error::new(
                 ErrorKind::InvalidInput,
                 "what is compressed on its way can't be resumed: switch compression off",

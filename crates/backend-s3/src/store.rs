@@ -295,7 +295,15 @@ impl S3ObjectStore {
             options.part_sizing = PartSizing::Uniform;
         }
         let (store, named) = (self.clone(), uri.to_owned());
-        open_writer(uri, options, move |options| {
+        if self.0.mode.keep_parts && options.codec.is_some() {
+            return Err(Error::new(
+                ErrorKind::InvalidInput,
+                "parts are kept to be resumed, and what is compressed on its way can't be: leave \
+                 out one of them",
+            )
+            .with_uri(uri));
+        }
+        open_writer(uri, options, &self.0.budget, move |options| {
             let mut config = MultipartUploadConfig::from(options);
             config.keep_parts = store.0.mode.keep_parts;
             let sink = StreamingMultipartSink::at(&store, location, config, resumed)?;

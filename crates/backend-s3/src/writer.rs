@@ -32,6 +32,9 @@ impl S3StreamingWriter {
                 .clone_from(&options.content_language);
             receipt.storage_class.clone_from(&options.storage_class);
             receipt.tags.clone_from(&options.tags);
+            receipt
+                .content_encoding
+                .clone_from(&options.content_encoding);
             receipt.metadata.clone_from(&options.metadata);
             receipt.metadata.remove(TOKEN);
         }

@@ -1,6 +1,7 @@
 //! The command line.
 
 pub(crate) mod attributes;
+mod compression;
 #[cfg(feature = "s3")]
 mod connection;
 mod tools;
@@ -14,6 +15,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 use globset::Glob;
 use writer_core::{ByteRange, Crc64Nvme};
 
+pub(crate) use self::compression::{CompressionArgs, DecodingArgs};
 #[cfg(feature = "s3")]
 pub(crate) use self::connection::{Conditions, ConnectionArgs, PayloadSigning, S3WriteArgs};
 pub(crate) use self::tools::{CompletionsArgs, ManArgs};
@@ -57,12 +59,14 @@ pub(crate) enum Command {
         after_help = examples::PUT
     )]
     Put(Box<PutArgs>),
-    /// Compare a file with an object as it is stored
+    /// Compare a file with an object, as it is stored or, if it is compressed, with what it holds
     ///
     /// There is no download if the service knows the object's checksum.
     #[command(after_help = examples::VERIFY)]
     Verify(VerifyArgs),
     /// Write an object, or a range of it, to standard output
+    ///
+    /// Its Content-Encoding (zstd, gzip) is undone.
     #[command(after_help = examples::CAT)]
     Cat(CatArgs),
     /// Show what is known of an object, one `key: value` per line
@@ -360,16 +364,13 @@ pub(crate) struct PutArgs {
     /// Do not check what was stored against a checksum of what was sent
     #[arg(long, hide_short_help = true)]
     pub(crate) no_checksum: bool,
-    /// Store objects whose names end in .zst or .gz as they are, too
-    ///
-    /// Without this they are compressed in that format, unless the bytes already are.
-    #[arg(long)]
-    pub(crate) no_compression: bool,
     #[command(flatten)]
     pub(crate) attributes: attributes::AttributeArgs,
     #[cfg(feature = "s3")]
     #[command(flatten)]
     pub(crate) protection: attributes::ProtectionArgs,
+    #[command(flatten)]
+    pub(crate) compression: CompressionArgs,
     #[command(flatten)]
     pub(crate) folders: FolderArgs,
     #[cfg(feature = "s3")]
@@ -475,6 +476,8 @@ pub(crate) struct CatArgs {
     /// Which bytes: 0-99 (the first hundred), 100- (all from there), -100 (the last hundred)
     #[arg(long, value_name = "A-B", value_parser = parse_range, allow_hyphen_values = true)]
     pub(crate) range: Option<ByteRange>,
+    #[command(flatten)]
+    pub(crate) decoding: DecodingArgs,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -130,8 +130,11 @@ fn hint(error: &anyhow::Error, text: &str) -> Option<&'static str> {
     }
     if text.contains("expected_checksum is that of") {
         return Some(
-            "--no-compression stores it as it is, and --expect-checksum is that of the file",
+            "--compress=none stores it as it is, and --expect-checksum is that of the file",
         );
+    }
+    if text.contains("may take half of the memory budget") {
+        return Some("raise --memory, or lower --compress-level or --compress-threads");
     }
     if text.contains("is not known to keep the condition") {
         return Some(

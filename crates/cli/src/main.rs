@@ -5,6 +5,7 @@ mod batch;
 mod bounds;
 mod checksum;
 mod commands;
+mod decode;
 mod exit;
 mod folder;
 mod input;

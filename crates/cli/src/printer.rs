@@ -153,6 +153,9 @@ fn write_receipt(
 ) -> fmt::Result {
     let e_tag = receipt.e_tag.as_deref().unwrap_or("none");
     write!(out, "Uploaded {} bytes", receipt.size)?;
+    if let (Some(codec), Some(written)) = (receipt.compressed, receipt.size_written) {
+        write!(out, " ({codec}, from {written})")?;
+    }
     if source.is_none() {
         write!(out, " to {}", one_line(&receipt.uri))?;
     }
@@ -188,6 +191,7 @@ fn describe(object: &ObjectMetadata) -> String {
     line("content-type", display(&object.content_type));
     line("cache-control", display(&object.cache_control));
     line("content-disposition", display(&object.content_disposition));
+    line("content-encoding", display(&object.content_encoding));
     line("content-language", display(&object.content_language));
     line("storage-class", display(&object.storage_class));
     line("encryption", display(&object.encryption));
@@ -245,7 +249,7 @@ pub(crate) fn rfc3339(time: SystemTime) -> String {
 mod tests {
     use super::*;
     use std::time::{Duration, UNIX_EPOCH};
-    use writer_core::Crc64Nvme;
+    use writer_core::{Codec, Crc64Nvme};
 
     #[test]
     fn stat_shows_what_is_known_and_only_that() {
@@ -271,7 +275,10 @@ mod tests {
             write_receipt(&mut line, &object, source, verified).unwrap();
             line
         };
-        assert_eq!(line(None, false), "Uploaded 7 bytes to s3://b/a\\nb, ETag: abc\n");
+        assert_eq!(
+            line(None, false),
+            "Uploaded 7 bytes to s3://b/a\\nb, ETag: abc\n"
+        );
         assert_eq!(
             line(None, true),
             "Uploaded 7 bytes to s3://b/a\\nb, ETag: abc, verified\n"
@@ -279,6 +286,15 @@ mod tests {
         assert_eq!(
             line(Some(&Source::Path("d/a\nb".into())), false),
             "Uploaded 7 bytes, ETag: abc, d/a\\nb -> s3://b/a\\nb\n"
+        );
+        let mut compressed = object.clone();
+        compressed.compressed = Some(Codec::Zstd);
+        compressed.size_written = Some(99);
+        let mut line = String::new();
+        write_receipt(&mut line, &compressed, None, false).unwrap();
+        assert_eq!(
+            line,
+            "Uploaded 7 bytes (zstd, from 99) to s3://b/a\\nb, ETag: abc\n"
         );
     }
 

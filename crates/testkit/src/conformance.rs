@@ -85,8 +85,8 @@ macro_rules! __conformance_list {
                 expected_checksum_is_kept
             }
             attributes {
-                content_type_is_kept user_metadata_is_kept headers_are_kept tags_are_kept
-                storage_class_is_kept_or_refused
+                content_type_is_kept content_encoding_is_kept user_metadata_is_kept
+                headers_are_kept tags_are_kept storage_class_is_kept_or_refused
             }
             options {
                 environment_is_the_default invalid_options_are_refused foreign_uris_are_refused

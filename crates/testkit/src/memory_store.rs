@@ -116,7 +116,7 @@ impl ObjectStore for MemoryStore {
         check_uri(uri)?;
         let options = options.map_or_else(WriterOptions::from_env, Ok)?;
         options.validate()?;
-        if options.enable_compression && (uri.ends_with(".gz") || uri.ends_with(".zst")) {
+        if options.codec_for(uri).is_some() {
             let text = "this store does not compress: give the object another name, or turn \
                         compression off";
             return Err(Error::new(ErrorKind::Unsupported, text).with_uri(uri));
@@ -311,6 +311,7 @@ impl ObjectWriter for MemoryWriter {
         metadata.content_language = self.options.content_language.clone();
         metadata.storage_class = self.options.storage_class.clone();
         metadata.tags = self.options.tags.clone();
+        metadata.content_encoding = self.options.content_encoding.clone();
         metadata.metadata = self.options.metadata.clone();
         let stored = (metadata.clone(), bytes.into());
         state.objects.insert(uri, stored);

@@ -99,8 +99,8 @@ const FOUND_BY: &[(Fault, &[&str])] = &[
     (Fault::IgnoresExpectedChecksum, &["expected_checksum_is_kept"]),
     (Fault::RefusesAnyChecksum, &["expected_checksum_is_kept"]),
     (Fault::ChecksAfterwards, &["expected_checksum_is_kept"]),
-    (Fault::DropsMetadata, &["content_type_is_kept", "user_metadata_is_kept", "tags_are_kept",
-        "storage_class_is_kept_or_refused"]),
+    (Fault::DropsMetadata, &["content_type_is_kept", "content_encoding_is_kept",
+        "user_metadata_is_kept", "tags_are_kept", "storage_class_is_kept_or_refused"]),
     (Fault::DropsHeaders, &["headers_are_kept"]),
     (Fault::DropsLanguage, &["headers_are_kept"]),
     (Fault::DropsTagValues, &["tags_are_kept"]),
@@ -203,6 +203,7 @@ async fn a_profile_skips_what_it_leaves_out() {
             Fault::DropsMetadata,
             &[
                 "content_type_is_kept",
+                "content_encoding_is_kept",
                 "user_metadata_is_kept",
                 "tags_are_kept",
                 "storage_class_is_kept_or_refused",

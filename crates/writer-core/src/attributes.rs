@@ -64,11 +64,12 @@ impl WriterOptions {
         named
     }
 
-    fn texts(&self) -> [(&'static str, Option<&str>); 5] {
+    fn texts(&self) -> [(&'static str, Option<&str>); 6] {
         [
             ("content_type", self.content_type.as_deref()),
             ("cache_control", self.cache_control.as_deref()),
             ("content_disposition", self.content_disposition.as_deref()),
+            ("content_encoding", self.content_encoding.as_deref()),
             ("content_language", self.content_language.as_deref()),
             ("storage_class", self.storage_class.as_deref()),
         ]

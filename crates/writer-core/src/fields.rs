@@ -1,7 +1,7 @@
 //! What is known of an object, field by field, for whoever writes it down.
 
 use std::collections::BTreeMap;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::{Condition, Crc64Nvme, ObjectMetadata};
 
@@ -15,6 +15,8 @@ pub enum Field<'a> {
     Number(u64),
     /// A moment.
     Time(SystemTime),
+    /// A length of time.
+    Duration(Duration),
     /// A checksum.
     Checksum(Crc64Nvme),
     /// How a condition was kept.
@@ -49,15 +51,22 @@ impl ObjectMetadata {
             cache_control,
             content_disposition,
             content_language,
+            content_encoding,
             storage_class,
             encryption,
             encryption_key,
             tags,
             tag_count,
             metadata,
+            compressed,
+            size_written,
             parts,
             bytes_reused,
             condition,
+            retries,
+            bytes_resent,
+            elapsed,
+            peak_buffered,
         } = self;
         let fields = [
             ("uri", Some(Field::Text(uri))),
@@ -70,15 +79,25 @@ impl ObjectMetadata {
             ("cache_control", text(cache_control)),
             ("content_disposition", text(content_disposition)),
             ("content_language", text(content_language)),
+            ("content_encoding", text(content_encoding)),
             ("storage_class", text(storage_class)),
             ("encryption", text(encryption)),
             ("encryption_key", text(encryption_key)),
             ("tags", map(tags)),
             ("tag_count", number(*tag_count)),
             ("metadata", map(metadata)),
+            (
+                "compressed",
+                compressed.map(|codec| Field::Text(codec.name())),
+            ),
+            ("size_written", number(*size_written)),
             ("parts", number(*parts)),
             ("bytes_reused", number(*bytes_reused)),
             ("condition", condition.map(Field::Condition)),
+            ("retries", number(*retries)),
+            ("bytes_resent", number(*bytes_resent)),
+            ("elapsed", elapsed.map(Field::Duration)),
+            ("peak_buffered", number(*peak_buffered)),
         ];
         let known = fields.into_iter();
         known

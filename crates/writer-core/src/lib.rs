@@ -35,6 +35,7 @@
 #![forbid(unsafe_code)]
 
 mod attributes;
+mod codec;
 mod error;
 mod fields;
 mod metadata;
@@ -50,6 +51,7 @@ mod uri;
 mod writer;
 
 // What a producer uses.
+pub use codec::Codec;
 pub use error::{Error, ErrorKind, Result};
 pub use fields::Field;
 pub use metadata::{Condition, Crc64Nvme, ObjectMetadata};

@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
-use crate::{Error, ErrorKind};
+use crate::{Codec, Error, ErrorKind};
 
 /// CRC-64/NVME of a run of bytes, the checksum that S3 keeps for whole objects.
 ///
@@ -82,8 +82,16 @@ pub struct ObjectMetadata {
     pub tags: BTreeMap<String, String>,
     /// How many tags it has, where that is said.
     pub tag_count: Option<u32>,
+    /// How its bytes are encoded, as HTTP's Content-Encoding has it: `zstd`, `gzip`. A reader
+    /// that undoes it finds what was meant to be read.
+    pub content_encoding: Option<String>,
     /// The user's own metadata.
     pub metadata: BTreeMap<String, String>,
+    /// As the receipt of an object that was compressed on its way: the format.
+    pub compressed: Option<Codec>,
+    /// As the receipt of an object that was compressed on its way: the bytes that were written,
+    /// of which [`size`](Self::size) are stored.
+    pub size_written: Option<u64>,
     /// As a receipt: how many parts were sent (1 for an object that went in one request).
     pub parts: Option<u32>,
     /// As the receipt of an upload that was taken up again: bytes that were there already, and

@@ -94,6 +94,11 @@ impl MemoryBudget {
         self.0.lock().peak
     }
 
+    #[cfg(feature = "compression")]
+    pub(crate) fn pool(&self) -> &Arc<Pool> {
+        &self.0
+    }
+
     /// An account for one writer.
     #[must_use]
     pub fn open_account(&self) -> Account {

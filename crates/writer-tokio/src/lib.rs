@@ -30,6 +30,7 @@ mod adapters;
 mod budget;
 mod cleanup;
 mod compress;
+mod decompress;
 mod intake;
 mod media_type;
 mod page;
@@ -41,7 +42,8 @@ mod sources;
 pub use adapters::{AsyncObjectWriter, BlockingObjectWriter, copy_file, copy_from, copy_from_with};
 pub use budget::{Account, Call, InFlight, MemoryBudget, OpenPart, PAGE_SIZE};
 pub use cleanup::{CleanUp, CleanUps};
-pub use compress::{Codec, open_writer};
+pub use compress::open_writer;
+pub use decompress::{ZSTD_WINDOW_LOG, decompress, decompress_within};
 pub use intake::{Intake, LeavingPart, PartSink};
 #[cfg(feature = "mime")]
 pub use media_type::content_type_of;
@@ -49,3 +51,4 @@ pub use media_type::guess_content_type;
 #[cfg(feature = "serde")]
 pub use receipt::Receipt;
 pub use sources::Sources;
+pub use writer_core::Codec;

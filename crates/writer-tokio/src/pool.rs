@@ -42,6 +42,9 @@ pub(crate) struct State {
     pub(crate) tickets: u64,
     /// Counts grants and releases.
     pub(crate) moves: u64,
+    /// Memory of codecs, which is charged as a whole.
+    #[cfg(feature = "compression")]
+    pub(crate) workspaces: Vec<crate::compress::Space>,
 }
 
 pub(crate) struct Holder {

@@ -15,6 +15,7 @@ use writer_core::{Condition, Field, ObjectMetadata};
 /// |---|---|
 /// | sizes and counts | numbers; sizes are in bytes |
 /// | `last_modified` | RFC 3339, in UTC, with as many digits of the second as are known |
+/// | `elapsed` | seconds, a number with a fraction |
 /// | `checksum` | CRC64NVME, as 16 hexadecimal digits |
 /// | `metadata`, `tags` | maps of strings |
 /// | `condition` | `enforced` or `advisory` |
@@ -56,6 +57,7 @@ impl Serialize for Value<'_> {
             Field::Text(text) => serializer.serialize_str(text),
             Field::Number(number) => serializer.serialize_u64(number),
             Field::Time(time) => serialize_time(time, serializer),
+            Field::Duration(time) => serializer.serialize_f64(time.as_secs_f64()),
             Field::Checksum(checksum) => serializer.collect_str(&checksum),
             Field::Condition(Condition::Enforced) => serializer.serialize_str("enforced"),
             Field::Condition(Condition::Advisory) => serializer.serialize_str("advisory"),
@@ -88,10 +90,11 @@ mod tests {
         object.tags.insert("k".into(), "v".into());
         object.condition = Some(Condition::Enforced);
         object.parts = Some(3);
+        object.elapsed = Some(Duration::from_millis(1_250));
         let text = serde_json::to_string(&Receipt(&object)).unwrap();
         assert_eq!(
             text,
-            r#"{"uri":"s3://b/\"k\"","size":18446744073709551615,"e_tag":"abc-2","checksum":"ffffffffffffffff","last_modified":"1970-01-02T00:00:00.5Z","tags":{"k":"v"},"parts":3,"condition":"enforced"}"#
+            r#"{"uri":"s3://b/\"k\"","size":18446744073709551615,"e_tag":"abc-2","checksum":"ffffffffffffffff","last_modified":"1970-01-02T00:00:00.5Z","tags":{"k":"v"},"parts":3,"condition":"enforced","elapsed":1.25}"#
         );
     }
 

@@ -18,6 +18,7 @@ macro_rules! describe {
             .set_content_type($options.content_type.clone())
             .set_cache_control($options.cache_control.clone())
             .set_content_disposition($options.content_disposition.clone())
+            .set_content_encoding($options.content_encoding.clone())
             .set_content_language($options.content_language.clone())
             .set_storage_class($options.storage_class.as_deref().map(From::from))
             .set_tagging($crate::api::attributes::tagging_of($options))
@@ -37,6 +38,7 @@ macro_rules! tell {
         $metadata.content_type = text($output.content_type());
         $metadata.cache_control = text($output.cache_control());
         $metadata.content_disposition = text($output.content_disposition());
+        $metadata.content_encoding = $crate::api::encoding($output.content_encoding());
         $metadata.content_language = text($output.content_language());
         $metadata.storage_class = text($output.storage_class().map(|class| class.as_str()));
         $metadata.encryption = text($output.server_side_encryption().map(|how| how.as_str()));

@@ -144,6 +144,16 @@ impl Api {
     }
 }
 
+/// A Content-Encoding, if it is one, and without `aws-chunked`: that is about the request which
+/// stored the object, and some services keep it.
+pub(crate) fn encoding(header: Option<&str>) -> Option<String> {
+    let codings = header?.split(',').map(str::trim);
+    let codings: Vec<&str> = codings
+        .filter(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case("aws-chunked"))
+        .collect();
+    (!codings.is_empty()).then(|| codings.join(", "))
+}
+
 fn listed(part: &Part) -> Result<ListedPart> {
     Ok(ListedPart {
         stored: StoredPart {
@@ -165,4 +175,18 @@ fn pending(upload: &MultipartUpload) -> Option<Pending> {
         upload_id: upload.upload_id()?.to_owned(),
         initiated: upload.initiated().and_then(|at| (*at).try_into().ok()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_a_request_was_sent_is_no_encoding_of_the_object() {
+        assert_eq!(encoding(Some("gzip,aws-chunked")).as_deref(), Some("gzip"));
+        assert_eq!(encoding(Some("gzip, zstd")).as_deref(), Some("gzip, zstd"));
+        for none in [None, Some(""), Some("aws-chunked")] {
+            assert_eq!(encoding(none), None);
+        }
+    }
 }

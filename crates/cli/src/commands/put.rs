@@ -177,7 +177,7 @@ fn options(args: &PutArgs) -> Result<WriterOptions> {
         options.max_concurrency = options.max_concurrency.min(RESUMABLE);
     }
     options.enable_checksums = !args.no_checksum;
-    options.enable_compression = !args.no_compression;
+    args.compression.apply(&mut options);
     args.attributes.apply(&mut options);
     if args.if_none_match {
         options.if_exists = IfExists::Fail;

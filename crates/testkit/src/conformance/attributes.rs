@@ -26,6 +26,26 @@ pub(crate) async fn content_type_is_kept(context: &Context<'_>) -> Checked {
     Ok(())
 }
 
+/// What is said of the bytes is kept, and does not change them.
+pub(crate) async fn content_encoding_is_kept(context: &Context<'_>) -> Checked {
+    if !context.profile().content_type {
+        skip!("the service keeps no media type, and so no encoding");
+    }
+    for size in [10, 2 * context.part_size() + 5] {
+        let uri = context.uri(size);
+        let data = context.bytes(size);
+        let options = context.options().with_content_encoding("gzip");
+        let written = write(context.store(), &uri, options, &data).await;
+        written.during("writing with a content encoding")?;
+        let found = context.expect_object(&uri, &data).await?.content_encoding;
+        ensure!(
+            found.as_deref() == Some("gzip"),
+            "the content encoding of {size} bytes is {found:?}"
+        );
+    }
+    Ok(())
+}
+
 pub(crate) async fn user_metadata_is_kept(context: &Context<'_>) -> Checked {
     if !context.profile().user_metadata {
         skip!("the service keeps no user metadata");

@@ -30,7 +30,7 @@ pub struct Profile {
     pub atomic_conditions: bool,
     /// It keeps the user's metadata.
     pub user_metadata: bool,
-    /// It keeps the media type.
+    /// It keeps the media type, and the content encoding.
     pub content_type: bool,
     /// It keeps the headers for caches, file names and languages.
     pub headers: bool,

@@ -150,6 +150,7 @@ impl ObjectStore for BrokenStore {
             TellsNobody => options.observer = None,
             DropsMetadata => {
                 options.content_type = None;
+                options.content_encoding = None;
                 options.metadata.clear();
                 options.tags.clear();
                 options.storage_class = None;
