@@ -1,5 +1,7 @@
 //! The command line.
 
+mod bench;
+
 use std::ffi::OsString;
 
 use clap::builder::NonEmptyStringValueParser;
@@ -7,6 +9,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 use globset::Glob;
 use writer_core::{ByteRange, Crc64Nvme};
 
+pub(crate) use self::bench::BenchArgs;
 #[cfg(feature = "s3")]
 use crate::values::parse_age;
 use crate::values::{parse_entry, parse_range, parse_size};
@@ -59,6 +62,9 @@ pub(crate) enum Command {
     /// Find out what a service does, and which --service it is, by trying it on scratch objects
     #[cfg(feature = "s3")]
     Probe(ProbeArgs),
+    /// Measure what writing costs here, with generated objects that are removed again
+    #[command(after_help = bench::EXAMPLES)]
+    Bench(Box<BenchArgs>),
 }
 
 /// What the help of each command ends with.

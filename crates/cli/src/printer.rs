@@ -110,7 +110,6 @@ impl Printer {
     }
 
     /// Some lines of text.
-    #[cfg(feature = "s3")]
     pub(crate) async fn text(&self, text: String) -> Printed {
         self.print(text).await
     }
