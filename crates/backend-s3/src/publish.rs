@@ -8,7 +8,6 @@ use writer_tokio::{LeavingPart, Sources};
 
 use crate::api::{Completed, Stored, StoredPart};
 use crate::context::{Context, Publication, Verdict, damaged};
-use crate::digest::combine;
 use crate::part::count_retry;
 
 /// What the service confirmed.
@@ -178,6 +177,6 @@ fn whole_checksum(parts: &[StoredPart]) -> Option<Crc64Nvme> {
     let mut parts = parts.iter();
     let first = parts.next()?.crc?;
     parts.try_fold(first, |whole, part| {
-        Some(combine(whole, part.crc?, part.len))
+        Some(whole.followed_by(part.crc?, part.len))
     })
 }

@@ -34,6 +34,7 @@
 
 #![forbid(unsafe_code)]
 
+mod crc64;
 mod error;
 mod metadata;
 mod options;
