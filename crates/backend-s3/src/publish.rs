@@ -6,7 +6,6 @@ use writer_tokio::{LeavingPart, Sources};
 
 use crate::api::{Completed, Stored, StoredPart};
 use crate::context::{Context, Publication, Verdict, damaged, unverified};
-use crate::digest::combine;
 use crate::watch::{Attempt, Attempts};
 
 /// What the service confirmed.
@@ -199,6 +198,6 @@ fn whole_checksum(parts: &[StoredPart]) -> Option<Crc64Nvme> {
     let mut parts = parts.iter();
     let first = parts.next()?.crc?;
     parts.try_fold(first, |whole, part| {
-        Some(combine(whole, part.crc?, part.len))
+        Some(whole.followed_by(part.crc?, part.len))
     })
 }

@@ -1,6 +1,7 @@
 //! The command line.
 
 pub(crate) mod attributes;
+mod bench;
 mod compression;
 #[cfg(feature = "s3")]
 mod connection;
@@ -15,6 +16,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 use globset::Glob;
 use writer_core::{ByteRange, Crc64Nvme};
 
+pub(crate) use self::bench::BenchArgs;
 pub(crate) use self::compression::{CompressionArgs, DecodingArgs};
 #[cfg(feature = "s3")]
 pub(crate) use self::connection::{Conditions, ConnectionArgs, PayloadSigning, S3WriteArgs};
@@ -90,6 +92,9 @@ pub(crate) enum Command {
     #[cfg(feature = "s3")]
     #[command(after_help = examples::PROBE)]
     Probe(ProbeArgs),
+    /// Measure what writing costs here, with generated objects that are removed again
+    #[command(after_help = bench::EXAMPLES)]
+    Bench(Box<BenchArgs>),
     /// Print a completion script for a shell
     #[command(after_help = examples::COMPLETIONS)]
     Completions(CompletionsArgs),

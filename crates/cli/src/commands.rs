@@ -1,5 +1,6 @@
 //! What the program does, one module for each command.
 
+mod bench;
 mod cat;
 mod ls;
 #[cfg(feature = "s3")]
@@ -76,14 +77,19 @@ fn settings(args: &Args) -> Settings {
         Command::Put(put) => Some(put),
         _ => None,
     };
+    let bench = match &args.command {
+        Command::Bench(bench) => Some(bench),
+        _ => None,
+    };
+    let memory_of_put = put.and_then(|put| put.tuning.memory);
     Settings {
-        memory: put.and_then(|put| put.tuning.memory),
+        memory: memory_of_put.or_else(|| bench?.memory),
         #[cfg(feature = "s3")]
         s3: args.s3.clone(),
         #[cfg(feature = "s3")]
         connection: args.connection.clone(),
         #[cfg(feature = "s3")]
-        writing: put.map(|put| put.s3.clone()),
+        writing: (put.map(|put| put.s3.clone())).or_else(|| Some(bench?.s3.clone())),
         #[cfg(feature = "s3")]
         resuming: put.map(|put| put.resuming.clone()).unwrap_or_default(),
         #[cfg(feature = "s3")]
@@ -91,11 +97,13 @@ fn settings(args: &Args) -> Settings {
     }
 }
 
-/// `put` stops at a signal by itself, because it has something to undo; the others just end.
+/// `put` and `bench` stop at a signal by themselves, because they have something to undo; the others
+/// just end.
 async fn dispatch(context: &Context, command: Command) -> anyhow::Result<()> {
     let signals = &context.signals;
     match command {
         Command::Put(args) => put::run(context, *args).await,
+        Command::Bench(args) => bench::run(context, *args).await,
         Command::Verify(args) => signals.guard(verify::run(context, args)).await,
         Command::Cat(args) => signals.guard(cat::run(context, args)).await,
         Command::Stat(args) => signals.guard(stat::run(context, args)).await,

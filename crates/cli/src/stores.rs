@@ -29,14 +29,20 @@ pub(crate) struct Settings {
 #[derive(Debug)]
 pub(crate) struct Stores {
     stores: writer_stores::Stores,
-    #[cfg(feature = "s3")]
     settings: Arc<Settings>,
 }
 
 impl Stores {
     pub(crate) fn new(settings: Settings) -> Self {
-        #[cfg_attr(not(any(feature = "fs", feature = "s3")), expect(unused_variables))]
-        let settings = Arc::new(settings);
+        Self::of(Arc::new(settings))
+    }
+
+    /// The same stores, with connections and memory of their own.
+    pub(crate) fn anew(&self) -> Self {
+        Self::of(Arc::clone(&self.settings))
+    }
+
+    fn of(settings: Arc<Settings>) -> Self {
         let stores = writer_stores::Stores::new();
         #[cfg(feature = "fs")]
         let stores = {
@@ -50,11 +56,7 @@ impl Stores {
             let settings = Arc::clone(&settings);
             stores.with_open("s3", move || Box::pin(open_s3(Arc::clone(&settings))))
         };
-        Self {
-            stores,
-            #[cfg(feature = "s3")]
-            settings,
-        }
+        Self { stores, settings }
     }
 
     /// The store for `uri`.

@@ -36,6 +36,7 @@
 
 mod attributes;
 mod codec;
+mod crc64;
 mod error;
 mod fields;
 mod metadata;
