@@ -1,6 +1,7 @@
 //! The command line.
 
 pub(crate) mod attributes;
+pub(crate) mod output;
 
 use std::ffi::OsString;
 
@@ -24,9 +25,21 @@ pub(crate) struct Args {
     pub(crate) command: Command,
     #[command(flatten)]
     pub(crate) log: LogArgs,
+    #[command(flatten)]
+    pub(crate) output: output::OutputArgs,
     #[cfg(feature = "s3")]
     #[command(flatten)]
     pub(crate) s3: S3Args,
+}
+
+impl Args {
+    /// Where errors go if they are JSON: of `cat`, standard output has the bytes of an object.
+    pub(crate) fn errors(&self) -> crate::json::Errors {
+        match self.command {
+            Command::Cat(_) => crate::json::Errors::Stderr,
+            _ => crate::json::Errors::Stdout,
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -82,7 +95,8 @@ Example:
   s3-cli stat s3://bucket/images/disk.img";
     pub(super) const RM: &str = "\
 Example:
-  s3-cli rm s3://bucket/images/disk.img s3://bucket/images/old.img";
+  s3-cli rm s3://bucket/images/disk.img s3://bucket/images/old.img
+  s3-cli rm -r --include '*.tmp' --dry-run s3://bucket/images/";
     pub(super) const LS: &str = "\
 Example:
   s3-cli ls s3://bucket/images/";
@@ -249,6 +263,9 @@ pub(crate) struct UploadsAbortArgs {
     /// somebody's who is still at it
     #[arg(long, value_name = "AGE", group = "which", value_parser = parse_age)]
     pub(crate) older_than: Option<std::time::Duration>,
+    /// Only say which would be removed
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -269,6 +286,10 @@ pub(crate) struct PutArgs {
     /// their way are finished in any case
     #[arg(long)]
     pub(crate) keep_going: bool,
+    /// Only say what would be written: the size of each object, its parts, requests and memory, and
+    /// what it would replace. No command is started, and --resume looks for no parts
+    #[arg(long)]
+    pub(crate) dry_run: bool,
     /// Read the whole object into memory before it is stored
     #[arg(long)]
     pub(crate) buffered: bool,
@@ -433,6 +454,18 @@ pub(crate) struct RmArgs {
     /// The objects
     #[arg(required = true, value_name = "URI")]
     pub(crate) uris: Vec<String>,
+    /// Remove all objects below each URI, as `ls URI/` lists them; the folders of a disk stay
+    #[arg(short, long)]
+    pub(crate) recursive: bool,
+    /// Only those whose path below the URI matches; may be repeated
+    #[arg(long, value_name = "GLOB", requires = "recursive")]
+    pub(crate) include: Vec<Glob>,
+    /// Not those whose path below the URI matches; may be repeated, and comes before --include
+    #[arg(long, value_name = "GLOB", requires = "recursive")]
+    pub(crate) exclude: Vec<Glob>,
+    /// Only say what would be removed
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -240,9 +240,11 @@ impl Batch {
 
     async fn stored(&self, job: &Job, receipt: &ObjectMetadata) -> anyhow::Result<()> {
         self.count(receipt);
-        let source = self.how.named.then_some(&job.source);
         // The objects matter, not who reads of them.
-        let _nobody_reads = self.printer.uploaded(receipt, source).await?;
+        let _nobody_reads = self
+            .printer
+            .uploaded(receipt, &job.source, self.how.named)
+            .await?;
         Ok(())
     }
 

@@ -5,10 +5,12 @@ mod batch;
 mod bounds;
 mod checksum;
 mod commands;
+mod dry_run;
 mod exit;
 mod folder;
 mod input;
 mod jobs;
+mod json;
 mod logging;
 mod pipe;
 mod plan;
@@ -27,7 +29,13 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 fn main() -> ExitCode {
-    let args = args::Args::parse();
+    let args = match args::Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return exit::misused(&error),
+    };
+    if args.output.json {
+        args.errors().begin();
+    }
     logging::init(&args.log);
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io;
 use std::ops::ControlFlow;
 use std::os::fd::AsFd as _;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,8 +12,10 @@ use std::time::SystemTime;
 use anyhow::Context as _;
 use jiff::Timestamp;
 use writer_core::{ObjectMetadata, Segment};
+use writer_tokio::Receipt;
 
 use crate::checksum::Content;
+use crate::json::{self, Same, Uploaded};
 use crate::source::Source;
 
 /// How many bytes of receipts are printed at once, when many objects are written.
@@ -23,37 +25,46 @@ const FULL: usize = 32 << 10;
 /// which is no error (`s3-cli ls … | head`).
 #[derive(Debug)]
 pub(crate) struct Printer {
-    /// Standard output without the buffer of [`io::Stdout`], which cuts at line ends. Locked while
-    /// something is printed, so that lines stay whole.
-    out: Arc<Mutex<File>>,
+    /// Standard output without the buffer of [`io::Stdout`], which cuts at line ends.
+    out: Arc<File>,
     /// Receipts that are not printed yet.
     receipts: Mutex<String>,
     quiet: bool,
+    json: bool,
 }
 
 type Printed = anyhow::Result<ControlFlow<()>>;
 
 impl Printer {
-    /// A printer that, if `quiet`, leaves out receipts, and that things are as they should be.
+    /// A printer that, if `quiet`, leaves out receipts, and that things are as they should be; and
+    /// that prints `json`, if that is true.
     ///
     /// # Errors
     ///
     /// If standard output can't be used.
-    pub(crate) fn new(quiet: bool) -> io::Result<Self> {
+    pub(crate) fn new(quiet: bool, json: bool) -> io::Result<Self> {
         let out = io::stdout().as_fd().try_clone_to_owned()?;
         Ok(Self {
-            out: Arc::new(Mutex::new(out.into())),
+            out: Arc::new(out.into()),
             receipts: Mutex::default(),
             quiet,
+            json,
         })
     }
 
-    /// The receipt of an object that was written, with its source, if it is said. It is kept to
-    /// be printed with others, when they are many or [`flush`](Self::flush) is called.
+    /// True if results are printed as JSON.
+    pub(crate) fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// The receipt of an object that was written from `source`, which text says only if it is
+    /// `named`. It is kept to be printed with others, when they are many or [`flush`](Self::flush)
+    /// is called.
     pub(crate) async fn uploaded(
         &self,
         receipt: &ObjectMetadata,
-        source: Option<&Source>,
+        source: &Source,
+        named: bool,
     ) -> Printed {
         if self.quiet {
             return Ok(ControlFlow::Continue(()));
@@ -61,7 +72,14 @@ impl Printer {
         let is_full = {
             let mut receipts = self.receipts();
             // Writing to a string can't fail.
-            let _ = write_receipt(&mut receipts, receipt, source);
+            if self.json {
+                *receipts += &json::line(&Uploaded {
+                    source: source.to_string(),
+                    receipt: Receipt(receipt),
+                });
+            } else {
+                let _ = write_receipt(&mut receipts, receipt, named.then_some(source));
+            }
             receipts.len() >= FULL
         };
         match is_full {
@@ -86,18 +104,33 @@ impl Printer {
 
     /// All that is known of an object, one `key: value` per line.
     pub(crate) async fn stat(&self, object: &ObjectMetadata) -> Printed {
-        self.print(describe(object)).await
+        self.print(match self.json {
+            true => json::object(object),
+            false => describe(object),
+        })
+        .await
     }
 
-    /// That an object has the `content` that it should have, and `by` what that is known.
+    /// That an object has the `content` that it should have, and `by` what that is known; JSON
+    /// calls that `way`.
     pub(crate) async fn same(
         &self,
         object: &ObjectMetadata,
+        source: &Source,
         content: &Content,
-        by: impl fmt::Display,
+        (by, way): (impl fmt::Display, &str),
     ) -> Printed {
         if self.quiet {
             return Ok(ControlFlow::Continue(()));
+        }
+        if self.json {
+            let same = Same {
+                source: source.to_string(),
+                same: true,
+                by: way,
+                object: Receipt(object),
+            };
+            return self.print(json::line(&same)).await;
         }
         let uri = one_line(&object.uri);
         self.print(format!("Same: {content}, {uri}, by {by}\n"))
@@ -106,11 +139,14 @@ impl Printer {
 
     /// Some objects of a listing, one per line.
     pub(crate) async fn listed(&self, objects: &[ObjectMetadata]) -> Printed {
-        self.print(list(objects)).await
+        self.print(match self.json {
+            true => objects.iter().map(json::object).collect(),
+            false => list(objects),
+        })
+        .await
     }
 
-    /// Some lines of text.
-    #[cfg(feature = "s3")]
+    /// Some lines, of text or JSON.
     pub(crate) async fn text(&self, text: String) -> Printed {
         self.print(text).await
     }
@@ -126,10 +162,7 @@ impl Printer {
     /// Writes on a thread that may block, so that a reader who takes its time stops nobody else.
     async fn print(&self, bytes: impl AsRef<[u8]> + Send + 'static) -> Printed {
         let out = Arc::clone(&self.out);
-        let write = move || {
-            let mut out = out.lock().unwrap_or_else(PoisonError::into_inner);
-            out.write_all(bytes.as_ref())
-        };
+        let write = move || json::write_whole(&out, bytes.as_ref());
         match tokio::task::spawn_blocking(write).await? {
             Ok(()) => Ok(ControlFlow::Continue(())),
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ControlFlow::Break(())),

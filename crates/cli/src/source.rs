@@ -141,7 +141,8 @@ impl Source {
         }
     }
 
-    fn path(&self) -> Option<&Path> {
+    /// Where it lies, if it is a file, a named pipe or a device.
+    pub(crate) fn path(&self) -> Option<&Path> {
         match self {
             Self::Stdin | Self::Command(_) => None,
             Self::Path(path) | Self::Found(path, _) => Some(path),

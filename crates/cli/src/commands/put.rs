@@ -3,12 +3,13 @@
 use std::env;
 use std::sync::Arc;
 
-use writer_core::{Error, ErrorKind, IfExists, Result, WriterOptions, split_scheme};
+use writer_core::{Error, ErrorKind, IfExists, PartLimits, Result, WriterOptions, split_scheme};
 use writer_tokio::MemoryBudget;
 
 use super::Context;
 use crate::args::{PutArgs, TuningArgs};
 use crate::batch::{self, How, Outcome};
+use crate::dry_run;
 use crate::exit;
 use crate::plan::Plan;
 use crate::producer::Producer;
@@ -35,6 +36,7 @@ async fn write(
 ) -> anyhow::Result<()> {
     let mut options = options(&args)?;
     let guess = !args.attributes.no_guess_content_type;
+    let dry_run = args.dry_run;
     let (recursive, buffered, keep_going, verify) = (
         args.folders.recursive,
         args.buffered,
@@ -55,6 +57,12 @@ async fn write(
         let text = "--upload-id names the upload of one object, and there are several";
         return Err(Error::new(ErrorKind::InvalidInput, text).into());
     }
+    if dry_run {
+        let memory = memory.map_or_else(store_memory, Ok)?;
+        return signals
+            .guard(say(context, plan, options, memory, verify))
+            .await;
+    }
     let how = How {
         store: signals
             .guard(context.stores.get(plan.destination()))
@@ -73,6 +81,39 @@ async fn write(
         exit::notice(&summary(&outcome));
     }
     conclude(outcome, total as u64)
+}
+
+/// Says what would be written.
+async fn say(
+    context: &Context,
+    plan: Plan,
+    options: WriterOptions,
+    memory: u64,
+    verify: bool,
+) -> anyhow::Result<()> {
+    let how = dry_run::How {
+        store: context.stores.get(plan.destination()).await?,
+        options,
+        memory,
+        limits: part_limits(context, plan.destination()).await?,
+        verify,
+    };
+    dry_run::run(how, plan.into_jobs(), &context.printer, context.quiet).await
+}
+
+/// What the service takes that `destination` is on.
+#[cfg(feature = "s3")]
+async fn part_limits(context: &Context, destination: &str) -> Result<Option<PartLimits>> {
+    if !is_s3(destination) {
+        return Ok(None);
+    }
+    let store = context.stores.s3(destination).await?;
+    Ok(Some(store.service().part_limits))
+}
+
+#[cfg(not(feature = "s3"))]
+async fn part_limits(_context: &Context, _destination: &str) -> Result<Option<PartLimits>> {
+    Ok(None)
 }
 
 /// Everything that can be known to be wrong before any object is written.
