@@ -172,13 +172,21 @@ async fn the_type_that_a_name_tells_is_that_of_what_is_stored() {
         let receipt = writer.finish().await.unwrap();
         assert_eq!(receipt.content_type.as_deref(), expected, "{key}");
         let kept = server.object(key).unwrap().attributes.content_type.clone();
-        assert_eq!(kept, expected.unwrap_or("application/octet-stream"), "{key}");
+        assert_eq!(
+            kept,
+            expected.unwrap_or("application/octet-stream"),
+            "{key}"
+        );
 
         let config = MultipartUploadConfig::from(asked);
         let sink = StreamingMultipartSink::new(&store, "test", key, config).unwrap();
         sink.finish().await.unwrap();
         let kept = server.object(key).unwrap().attributes.content_type.clone();
-        assert_eq!(kept, expected.unwrap_or("application/octet-stream"), "{key}");
+        assert_eq!(
+            kept,
+            expected.unwrap_or("application/octet-stream"),
+            "{key}"
+        );
     }
     let receipt = write(&store, 1, options()).await.unwrap();
     assert_eq!(receipt.content_type, None, "nobody asked");
