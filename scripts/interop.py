@@ -1,6 +1,7 @@
 """Objects of several sizes go both ways between s3-cli and boto3, and must be the same."""
 
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -31,6 +32,39 @@ def check(cli, s3, folder, size):
     assert same, f"s3-cli read other bytes from {key}"
 
 
+def check_attributes(cli, s3, size):
+    """What goes with an object besides its bytes, on both ways of writing, is what boto3 sees."""
+    key = f"attributes-{size}.csv"
+    uri = f"s3://demo/{key}"
+    subprocess.run(
+        [cli, "put", "-", uri, "--tag", "team=a b&c", "--tag", "größe=7", "--storage-class=STANDARD_IA"]
+        + ["--cache-control=max-age=60", "--content-disposition=attachment", "--content-language=de"]
+        + ["--metadata=k=v", "--sse=aws:kms", "--sse-kms-key-id=alias/k"],
+        input=os.urandom(size),
+        check=True,
+    )
+    head = s3.head_object(Bucket="demo", Key=key)
+    expected = {
+        "ContentType": "text/csv",
+        "CacheControl": "max-age=60",
+        "ContentDisposition": "attachment",
+        "ContentLanguage": "de",
+        "StorageClass": "STANDARD_IA",
+        "Metadata": {"k": "v"},
+        "ServerSideEncryption": "aws:kms",
+        "SSEKMSKeyId": "alias/k",
+    }
+    found = {name: head.get(name) for name in expected}
+    assert found == expected, f"boto3 sees {found}"
+    tags = s3.get_object_tagging(Bucket="demo", Key=key)["TagSet"]
+    tags = {tag["Key"]: tag["Value"] for tag in tags}
+    assert tags == {"team": "a b&c", "größe": "7"}, f"boto3 sees the tags {tags}"
+    s3.put_object(Bucket="demo", Key=key, Body=b"", CacheControl="no-store", Tagging="a=b")
+    stat = subprocess.run([cli, "stat", "--json", uri], stdout=subprocess.PIPE, check=True)
+    stat = json.loads(stat.stdout)
+    assert stat["cache_control"] == "no-store" and stat["tag_count"] == 1, f"s3-cli sees {stat}"
+
+
 def main():
     cli, server_program = sys.argv[1:]
     server, variables = dev_s3.start(server_program)
@@ -41,8 +75,11 @@ def main():
         with tempfile.TemporaryDirectory() as folder:
             for size in sizes:
                 check(cli, s3, folder, size)
+        for size in (7, 20 * MIB):
+            check_attributes(cli, s3, size)
         assert not s3.list_multipart_uploads(Bucket="demo").get("Uploads"), "an upload is left"
         print(f"interop: {len(sizes)} sizes, from file and pipe, both ways: the same bytes")
+        print("interop: tags, headers, storage class and encryption, both ways: the same")
     finally:
         server.terminate()
 

@@ -12,6 +12,9 @@
 //! - `--conditions-race`: it does not keep apart conditional writers that publish at one moment
 //! - `--stale-checksums`: it says the checksum of an old object after an upload has replaced it
 //! - `--short-suffixes`: it fails where more last bytes are asked for than there are
+//! - `--no-headers`: it does not keep what is said to caches, browsers and readers of a language
+//! - `--no-tags`: it does not keep tags
+//! - `--no-storage-classes`: it ignores storage classes
 //! - `--one-upload-wins`: it drops an upload when another of the same object completes
 //! - `--uploads-in=FOLDER`: it does not list uploads, whose files are in this folder and have names
 //!   that begin with `.upload`
@@ -59,6 +62,9 @@ async fn main() -> writer_core::Result<ExitCode> {
             ("--conditions-race", "") => profile = profile.with_atomic_conditions(false),
             ("--stale-checksums", "") => profile = profile.with_fresh_checksums(false),
             ("--short-suffixes", "") => profile = profile.with_long_suffixes(false),
+            ("--no-headers", "") => profile = profile.with_headers(false),
+            ("--no-tags", "") => profile = profile.with_tags(false),
+            ("--no-storage-classes", "") => profile = profile.with_storage_class(false),
             ("--one-upload-wins", "") => profile = profile.with_concurrent_uploads(false),
             ("--uploads-in", path) => folder = Some(PathBuf::from(path)),
             ("--create-bucket", "") => create = true,

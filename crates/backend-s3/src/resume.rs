@@ -288,7 +288,7 @@ impl Resumed {
             let said = said.join(", ");
             warn!(
                 upload_id = %self.upload_id,
-                "{said}: that was said when the upload was begun, and does not change"
+                "these were said when the upload was begun, and do not change: {said}"
             );
         }
         options

@@ -5,6 +5,7 @@ mod bench;
 mod compression;
 #[cfg(feature = "s3")]
 mod connection;
+pub(crate) mod output;
 mod tools;
 mod variables;
 pub(crate) mod watch;
@@ -43,12 +44,24 @@ pub(crate) struct Args {
     pub(crate) command: Command,
     #[command(flatten)]
     pub(crate) log: LogArgs,
+    #[command(flatten)]
+    pub(crate) output: output::OutputArgs,
     #[cfg(feature = "s3")]
     #[command(flatten)]
     pub(crate) s3: S3Args,
     #[cfg(feature = "s3")]
     #[command(flatten)]
     pub(crate) connection: ConnectionArgs,
+}
+
+impl Args {
+    /// Where errors go if they are JSON: of `cat`, standard output has the bytes of an object.
+    pub(crate) fn errors(&self) -> crate::json::Errors {
+        match self.command {
+            Command::Cat(_) => crate::json::Errors::Stderr,
+            _ => crate::json::Errors::Stdout,
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -141,7 +154,8 @@ Example:
   s3-cli stat s3://bucket/images/disk.img";
     pub(super) const RM: &str = "\
 Example:
-  s3-cli rm s3://bucket/images/disk.img s3://bucket/images/old.img";
+  s3-cli rm s3://bucket/images/disk.img s3://bucket/images/old.img
+  s3-cli rm -r --include '*.tmp' --dry-run s3://bucket/images/";
     pub(super) const LS: &str = "\
 Example:
   s3-cli ls s3://bucket/images/";
@@ -306,6 +320,9 @@ pub(crate) struct UploadsAbortArgs {
     /// What is younger may be somebody's who is still at it.
     #[arg(long, value_name = "AGE", group = "which", value_parser = parse_age)]
     pub(crate) older_than: Option<std::time::Duration>,
+    /// Only say which would be removed
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -337,6 +354,10 @@ pub(crate) struct PutArgs {
     /// Without this no other is begun then; those that are on their way are finished in any case.
     #[arg(long)]
     pub(crate) keep_going: bool,
+    /// Only say what would be written: the size of each object, its parts, requests and memory, and
+    /// what it would replace. No command is started, and --resume looks for no parts
+    #[arg(long)]
+    pub(crate) dry_run: bool,
     /// Read the whole object into memory before it is stored
     #[arg(long, hide_short_help = true)]
     pub(crate) buffered: bool,
@@ -496,6 +517,18 @@ pub(crate) struct RmArgs {
     /// The objects
     #[arg(required = true, value_name = "URI")]
     pub(crate) uris: Vec<String>,
+    /// Remove all objects below each URI, as `ls URI/` lists them; the folders of a disk stay
+    #[arg(short, long)]
+    pub(crate) recursive: bool,
+    /// Only those whose path below the URI matches; may be repeated
+    #[arg(long, value_name = "GLOB", requires = "recursive")]
+    pub(crate) include: Vec<Glob>,
+    /// Not those whose path below the URI matches; may be repeated, and comes before --include
+    #[arg(long, value_name = "GLOB", requires = "recursive")]
+    pub(crate) exclude: Vec<Glob>,
+    /// Only say what would be removed
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 #[derive(Debug, ClapArgs)]

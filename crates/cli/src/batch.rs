@@ -245,17 +245,17 @@ impl Batch {
 
     async fn stored(&self, job: &Job, receipt: &ObjectMetadata) -> anyhow::Result<()> {
         self.count(receipt);
-        let source = self.how.named.then_some(&job.source);
         if self.how.resumes && receipt.bytes_reused.is_none() {
             let text = "there was no upload to take up, so all of it was sent";
             lock(&self.outcome)
                 .failures
                 .tell(&format!("{}: {text}", job.uri));
         }
+        let (named, verified) = (self.how.named, self.how.verify);
         // The objects matter, not who reads of them.
         let _nobody_reads = self
             .printer
-            .uploaded(receipt, source, self.how.verify)
+            .uploaded(receipt, &job.source, named, verified)
             .await?;
         Ok(())
     }

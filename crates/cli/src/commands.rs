@@ -64,7 +64,7 @@ pub(crate) async fn run(args: Args) -> ExitCode {
 fn context(args: &Args) -> anyhow::Result<Context> {
     Ok(Context {
         stores: Stores::new(settings(args)),
-        printer: Arc::new(Printer::new(args.log.quiet)?),
+        printer: Arc::new(Printer::new(args.log.quiet, args.output.json)?),
         quiet: args.log.quiet,
         signals: Signals::listen()?,
         verbose: args.log.verbose > 0,

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use writer_core::{Error, ErrorKind};
 
+use crate::json::{self, Errors, Problem};
 use crate::producer::Failed;
 use crate::signals::Interrupted;
 use crate::tally::Several;
@@ -40,16 +41,51 @@ const NO_CREDENTIALS: [&str; 6] = [
 
 /// Prints `error` with its causes and a hint, and returns its exit code.
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
-    if !is_known(error) {
-        to_stderr(&describe(error));
+    let code = code(error);
+    let text = describe(error);
+    if !is_told(error) {
+        let hint = hint(error, &text.to_lowercase());
+        let is_printed = json::report(&Problem::new(error, hint, code));
+        if !is_printed && !error.is::<Interrupted>() {
+            to_stderr(&text);
+        }
     }
-    ExitCode::from(code(error))
+    ExitCode::from(code)
 }
 
-/// True for what the user has been told, or did: who pressed Ctrl-C knows why it ended.
-fn is_known(error: &anyhow::Error) -> bool {
+/// Prints what is wrong with the arguments, or the help that was asked for, and returns the exit
+/// code.
+pub(crate) fn misused(error: &clap::Error) -> ExitCode {
+    let code = u8::try_from(error.exit_code()).unwrap_or(2);
+    // The arguments can't be read, so this is as much as is known of them.
+    if error.use_stderr() && std::env::args_os().any(|argument| argument == "--json") {
+        Errors::Stdout.begin();
+        let message = error.to_string();
+        let message = message.trim_start_matches("error: ").trim_end().to_owned();
+        let problem = Problem {
+            kind: "usage".to_owned(),
+            message,
+            causes: Vec::new(),
+            uri: None,
+            request_id: None,
+            retryable: false,
+            hint: None,
+            exit_code: code,
+        };
+        if json::report(&problem) {
+            return ExitCode::from(code);
+        }
+    }
+    // There is nowhere left to say that the stream is closed.
+    let _ = error.print();
+    ExitCode::from(code)
+}
+
+/// True for what the user has been told. (Who pressed Ctrl-C knows why it ended, too; a program
+/// that reads JSON may not.)
+fn is_told(error: &anyhow::Error) -> bool {
     let told = error.downcast_ref::<Several>();
-    error.is::<Interrupted>() || told.is_some_and(|several| several.text.is_empty())
+    told.is_some_and(|several| several.text.is_empty())
 }
 
 /// Prints a warning: something is worth knowing, and does not change the outcome.
@@ -65,19 +101,29 @@ pub(crate) fn notice(text: &str) {
 /// The texts of an error and of its causes, each once, and a hint.
 fn describe(error: &anyhow::Error) -> String {
     let mut text = format!("error: {error}\n");
-    // Errors of the SDK say in the language of its types what ours have said already.
-    let telling =
-        |cause: &&(dyn std::error::Error + 'static)| cause.is::<Error>() || cause.is::<io::Error>();
-    for cause in error.chain().skip(1).filter(telling) {
-        let cause = cause.to_string();
-        if !text.contains(&cause) {
-            let _ = writeln!(text, "  caused by: {cause}");
-        }
+    for cause in causes(error) {
+        let _ = writeln!(text, "  caused by: {cause}");
     }
     if let Some(hint) = hint(error, &text.to_lowercase()) {
         let _ = writeln!(text, "hint: {hint}");
     }
     text
+}
+
+/// What the causes of `error` say that has not been said before.
+pub(crate) fn causes(error: &anyhow::Error) -> Vec<String> {
+    // Errors of the SDK say in the language of its types what ours have said already.
+    let telling =
+        |cause: &&(dyn std::error::Error + 'static)| cause.is::<Error>() || cause.is::<io::Error>();
+    let (mut said, mut causes) = (error.to_string(), Vec::new());
+    for cause in error.chain().skip(1).filter(telling) {
+        let cause = cause.to_string();
+        if !said.contains(&cause) {
+            said += &cause;
+            causes.push(cause);
+        }
+    }
+    causes
 }
 
 fn kind(error: &anyhow::Error) -> Option<ErrorKind> {
@@ -124,6 +170,9 @@ fn hint(error: &anyhow::Error, text: &str) -> Option<&'static str> {
     }
     if text.contains("authorizationheadermalformed") {
         return Some("the credentials are for another region: set --region or AWS_REGION");
+    }
+    if text.contains("there are objects below") {
+        return Some("`s3-cli rm -r` removes them, and with --dry-run says which they are");
     }
     if text.contains("may be somebody's") {
         return Some("`--resume --upload-id ID` takes it up all the same");

@@ -55,7 +55,12 @@ impl Rules {
     }
 }
 
-fn glob_set(globs: &[Glob]) -> Result<GlobSet> {
+/// One matcher for all of `globs`.
+///
+/// # Errors
+///
+/// If they are too many, or too large.
+pub(crate) fn glob_set(globs: &[Glob]) -> Result<GlobSet> {
     let mut set = GlobSetBuilder::new();
     for glob in globs {
         set.add(glob.clone());

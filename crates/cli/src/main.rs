@@ -6,10 +6,12 @@ mod bounds;
 mod checksum;
 mod commands;
 mod decode;
+mod dry_run;
 mod exit;
 mod folder;
 mod input;
 mod jobs;
+mod json;
 mod list;
 mod logging;
 mod names;
@@ -30,7 +32,13 @@ mod watch;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let args = args::parse();
+    let args = match args::parse() {
+        Ok(args) => args,
+        Err(error) => return exit::misused(&error),
+    };
+    if args.output.json {
+        args.errors().begin();
+    }
     logging::init(&args.log);
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 use std::fs::File;
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _};
 use std::ops::ControlFlow;
 use std::os::fd::AsFd as _;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,8 +12,10 @@ use std::time::SystemTime;
 use anyhow::Context as _;
 use jiff::Timestamp;
 use writer_core::{ObjectMetadata, Segment};
+use writer_tokio::Receipt;
 
 use crate::checksum::Content;
+use crate::json::{self, Same, Uploaded};
 use crate::source::Source;
 use crate::terminal;
 
@@ -24,12 +26,12 @@ const FULL: usize = 32 << 10;
 /// which is no error (`s3-cli ls … | head`).
 #[derive(Debug)]
 pub(crate) struct Printer {
-    /// Standard output without the buffer of [`io::Stdout`], which cuts at line ends. Locked while
-    /// something is printed, so that lines stay whole.
-    out: Arc<Mutex<File>>,
+    /// Standard output without the buffer of [`io::Stdout`], which cuts at line ends.
+    out: Arc<File>,
     /// Receipts that are not printed yet.
     receipts: Mutex<String>,
     quiet: bool,
+    json: bool,
     /// Where progress may be shown, too.
     is_terminal: bool,
 }
@@ -37,27 +39,36 @@ pub(crate) struct Printer {
 type Printed = anyhow::Result<ControlFlow<()>>;
 
 impl Printer {
-    /// A printer that, if `quiet`, leaves out receipts, and that things are as they should be.
+    /// A printer that, if `quiet`, leaves out receipts, and that things are as they should be; and
+    /// that prints `json`, if that is true.
     ///
     /// # Errors
     ///
     /// If standard output can't be used.
-    pub(crate) fn new(quiet: bool) -> io::Result<Self> {
+    pub(crate) fn new(quiet: bool, json: bool) -> io::Result<Self> {
         let out = io::stdout().as_fd().try_clone_to_owned()?;
         Ok(Self {
-            out: Arc::new(Mutex::new(out.into())),
+            out: Arc::new(out.into()),
             receipts: Mutex::default(),
             quiet,
+            json,
             is_terminal: io::stdout().is_terminal(),
         })
     }
 
-    /// The receipt of an object that was written, with its source, if it is said, and that it was
-    /// read back, if it was. It is kept to be printed with others, when they are many or [`flush`](Self::flush) is called.
+    /// True if results are printed as JSON.
+    pub(crate) fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// The receipt of an object that was written from `source`, which text says only if it is
+    /// `named`, and that it was read back, if it is `verified`. It is kept to be printed with
+    /// others, when they are many or [`flush`](Self::flush) is called.
     pub(crate) async fn uploaded(
         &self,
         receipt: &ObjectMetadata,
-        source: Option<&Source>,
+        source: &Source,
+        named: bool,
         verified: bool,
     ) -> Printed {
         if self.quiet {
@@ -66,7 +77,16 @@ impl Printer {
         let is_full = {
             let mut receipts = self.receipts();
             // Writing to a string can't fail.
-            let _ = write_receipt(&mut receipts, receipt, source, verified);
+            if self.json {
+                *receipts += &json::line(&Uploaded {
+                    source: source.to_string(),
+                    verified,
+                    receipt: Receipt(receipt),
+                });
+            } else {
+                let source = named.then_some(source);
+                let _ = write_receipt(&mut receipts, receipt, source, verified);
+            }
             receipts.len() >= FULL
         };
         match is_full {
@@ -91,18 +111,33 @@ impl Printer {
 
     /// All that is known of an object, one `key: value` per line.
     pub(crate) async fn stat(&self, object: &ObjectMetadata) -> Printed {
-        self.print(describe(object)).await
+        self.print(match self.json {
+            true => json::object(object),
+            false => describe(object),
+        })
+        .await
     }
 
-    /// That an object has the `content` that it should have, and `by` what that is known.
+    /// That an object has the `content` that it should have, and `by` what that is known; JSON
+    /// calls that `way`.
     pub(crate) async fn same(
         &self,
         object: &ObjectMetadata,
+        source: &Source,
         content: &Content,
-        by: impl fmt::Display,
+        (by, way): (impl fmt::Display, &str),
     ) -> Printed {
         if self.quiet {
             return Ok(ControlFlow::Continue(()));
+        }
+        if self.json {
+            let same = Same {
+                source: source.to_string(),
+                same: true,
+                by: way,
+                object: Receipt(object),
+            };
+            return self.print(json::line(&same)).await;
         }
         let uri = one_line(&object.uri);
         self.print(format!("Same: {content}, {uri}, by {by}\n"))
@@ -111,10 +146,14 @@ impl Printer {
 
     /// Some objects of a listing, one per line.
     pub(crate) async fn listed(&self, objects: &[ObjectMetadata]) -> Printed {
-        self.print(list(objects)).await
+        self.print(match self.json {
+            true => objects.iter().map(json::object).collect(),
+            false => list(objects),
+        })
+        .await
     }
 
-    /// Some lines of text.
+    /// Some lines, of text or JSON.
     pub(crate) async fn text(&self, text: String) -> Printed {
         self.print(text).await
     }
@@ -130,12 +169,9 @@ impl Printer {
     /// Writes on a thread that may block, so that a reader who takes its time stops nobody else.
     async fn print(&self, bytes: impl AsRef<[u8]> + Send + 'static) -> Printed {
         let (out, is_terminal) = (Arc::clone(&self.out), self.is_terminal);
-        let write = move || {
-            let mut out = out.lock().unwrap_or_else(PoisonError::into_inner);
-            match is_terminal {
-                true => terminal::aside(|| out.write_all(bytes.as_ref())),
-                false => out.write_all(bytes.as_ref()),
-            }
+        let write = move || match is_terminal {
+            true => terminal::aside(|| json::write_whole(&out, bytes.as_ref())),
+            false => json::write_whole(&out, bytes.as_ref()),
         };
         match tokio::task::spawn_blocking(write).await? {
             Ok(()) => Ok(ControlFlow::Continue(())),

@@ -141,7 +141,7 @@ impl Source {
         }
     }
 
-    /// The path of the file that it is, if it has one.
+    /// Where it lies, if it is a file, a named pipe or a device.
     pub(crate) fn path(&self) -> Option<&Path> {
         match self {
             Self::Stdin | Self::Command(_) => None,

@@ -18,12 +18,14 @@ use super::Args;
 /// What the variables' names begin with.
 const PREFIX: &str = "S3_CLI_";
 
-/// The command line of this process, completed by its environment. It ends the process where that
-/// is wrong, or asks for help.
-pub(crate) fn parse() -> Args {
+/// The command line of this process, completed by its environment.
+///
+/// # Errors
+///
+/// What is wrong with it, or the help that it asks for.
+pub(crate) fn parse() -> Result<Args, Error> {
     let arguments: Vec<OsString> = env::args_os().collect();
-    let parsed = matches(&arguments).and_then(|matches| Args::from_arg_matches(&matches));
-    parsed.unwrap_or_else(|error| error.exit())
+    matches(&arguments).and_then(|matches| Args::from_arg_matches(&matches))
 }
 
 fn matches(arguments: &[OsString]) -> Result<ArgMatches, Error> {

@@ -4,15 +4,52 @@ use std::fmt::Write as _;
 
 use backend_s3::{Probe, ServiceProfile};
 
+use serde::Serialize;
+
 use super::Context;
 use crate::args::ProbeArgs;
+use crate::json;
 
 pub(super) async fn run(context: &Context, args: ProbeArgs) -> anyhow::Result<()> {
     let store = context.stores.s3(&args.prefix).await?;
     let probe = store.probe(&args.prefix).await?;
-    let text = table(&probe, store.service());
+    let text = match context.printer.is_json() {
+        true => lines(&probe, store.service()),
+        false => table(&probe, store.service()),
+    };
     let _nobody_reads = context.printer.text(text).await?;
     Ok(())
+}
+
+/// One for each finding, and one for what follows from them.
+fn lines(probe: &Probe, assumed: &ServiceProfile) -> String {
+    #[derive(Serialize)]
+    struct Found<'a> {
+        feature: &'a str,
+        works: Option<bool>,
+        detail: &'a str,
+    }
+    #[derive(Serialize)]
+    struct Advice {
+        assumed: &'static str,
+        is_right: bool,
+        advice: String,
+    }
+
+    let findings = probe.findings.iter().map(|finding| {
+        json::line(&Found {
+            feature: finding.feature,
+            works: finding.works,
+            detail: &finding.detail,
+        })
+    });
+    let mut text: String = findings.collect();
+    text += &json::line(&Advice {
+        assumed: assumed.name,
+        is_right: probe.profile.does_the_same(assumed),
+        advice: advice(&probe.profile, assumed),
+    });
+    text
 }
 
 fn table(probe: &Probe, assumed: &ServiceProfile) -> String {

@@ -3,13 +3,14 @@
 use std::env;
 use std::sync::Arc;
 
-use writer_core::{Error, ErrorKind, IfExists, Result, WriterOptions, split_scheme};
+use writer_core::{Error, ErrorKind, IfExists, PartLimits, Result, WriterOptions, split_scheme};
 use writer_tokio::MemoryBudget;
 
 use super::Context;
 use crate::args::watch::WatchArgs;
 use crate::args::{PutArgs, TuningArgs};
 use crate::batch::{self, How, Outcome};
+use crate::dry_run;
 use crate::exit;
 use crate::plan::Plan;
 use crate::producer::Producer;
@@ -38,6 +39,7 @@ async fn write(
     refuse_no_command(&args)?;
     let mut options = options(&args)?;
     let guess = !args.attributes.no_guess_content_type;
+    let dry_run = args.dry_run;
     let (recursive, buffered, keep_going, verify) = (
         args.folders.recursive,
         args.buffered,
@@ -61,11 +63,18 @@ async fn write(
     }
     // On a disk, the name itself says it.
     options.guess_content_type = guess && is_s3(plan.destination());
+    if dry_run {
+        let memory = memory.map_or_else(store_memory, Ok)?;
+        return signals
+            .guard(say(context, plan, options, memory, verify))
+            .await;
+    }
     let goal = || Goal {
         objects: total as u64,
         bytes: plan.bytes(),
     };
-    let watch = Watch::begin(&watching, trace, context.quiet, goal)?;
+    let silent = context.quiet || context.printer.is_json();
+    let watch = Watch::begin(&watching, trace, silent, goal)?;
     let named = recursive || total > 1;
     let how = How {
         store: signals
@@ -88,6 +97,39 @@ async fn write(
         exit::notice(&summary);
     }
     conclude(outcome, total as u64)
+}
+
+/// Says what would be written.
+async fn say(
+    context: &Context,
+    plan: Plan,
+    options: WriterOptions,
+    memory: u64,
+    verify: bool,
+) -> anyhow::Result<()> {
+    let how = dry_run::How {
+        store: context.stores.get(plan.destination()).await?,
+        options,
+        memory,
+        limits: part_limits(context, plan.destination()).await?,
+        verify,
+    };
+    dry_run::run(how, plan.into_jobs(), &context.printer, context.quiet).await
+}
+
+/// What the service takes that `destination` is on.
+#[cfg(feature = "s3")]
+async fn part_limits(context: &Context, destination: &str) -> Result<Option<PartLimits>> {
+    if !is_s3(destination) {
+        return Ok(None);
+    }
+    let store = context.stores.s3(destination).await?;
+    Ok(Some(store.service().part_limits))
+}
+
+#[cfg(not(feature = "s3"))]
+async fn part_limits(_context: &Context, _destination: &str) -> Result<Option<PartLimits>> {
+    Ok(None)
 }
 
 /// Everything that can be known to be wrong before any object is written.

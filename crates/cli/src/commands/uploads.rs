@@ -5,13 +5,14 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::bail;
 use backend_s3::{PendingUpload, S3ObjectStore};
+use serde::Serialize;
 use writer_core::{Error, ErrorKind, Result};
 
 use super::Context;
 use crate::args::{UploadsAbortArgs, UploadsArgs, UploadsCommand, UploadsListArgs};
-use crate::exit;
 use crate::printer::{one_line, rfc3339};
 use crate::tally::Tally;
+use crate::{exit, json};
 
 pub(super) async fn run(context: &Context, args: UploadsArgs) -> anyhow::Result<()> {
     match args.command {
@@ -30,7 +31,10 @@ async fn list(context: &Context, args: &UploadsListArgs) -> anyhow::Result<()> {
         if is_listed
             && context
                 .printer
-                .text(line(&upload, &state))
+                .text(match context.printer.is_json() {
+                    true => json::line(&Listed::new(&upload, &state)),
+                    false => line(&upload, &state),
+                })
                 .await?
                 .is_break()
         {
@@ -53,11 +57,24 @@ async fn abort(context: &Context, args: &UploadsAbortArgs) -> anyhow::Result<()>
         };
         if is_meant {
             aborted += 1;
-            if let Err(error) = store.abort_upload(&upload).await {
+            if !args.dry_run
+                && let Err(error) = store.abort_upload(&upload).await
+            {
                 failures.add(&error.into());
                 continue;
             }
-            let line = format!("Aborted {} {}\n", upload.upload_id, one_line(&upload.uri));
+            let line = match (context.printer.is_json(), args.dry_run) {
+                (true, dry_run) => json::line(&Aborted {
+                    uri: &upload.uri,
+                    upload_id: &upload.upload_id,
+                    aborted: !dry_run,
+                }),
+                (false, dry_run) => {
+                    let verb = if dry_run { "Would abort" } else { "Aborted" };
+                    let uri = one_line(&upload.uri);
+                    format!("{verb} {} {uri}\n", upload.upload_id)
+                }
+            };
             if !context.quiet {
                 // The uploads matter, not who reads of them.
                 let _nobody_reads = context.printer.text(line).await?;
@@ -74,6 +91,36 @@ async fn abort(context: &Context, args: &UploadsAbortArgs) -> anyhow::Result<()>
     }
     let failed = failures.count();
     failures.into_result(format!("{failed} of {aborted} uploads are left"))
+}
+
+/// An upload, as JSON.
+#[derive(Serialize)]
+struct Listed<'a> {
+    uri: &'a str,
+    upload_id: &'a str,
+    /// In bytes.
+    size: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_stored: Option<String>,
+}
+
+impl<'a> Listed<'a> {
+    fn new(upload: &'a PendingUpload, state: &State) -> Self {
+        Self {
+            uri: &upload.uri,
+            upload_id: &upload.upload_id,
+            size: state.bytes,
+            last_stored: state.last.map(rfc3339),
+        }
+    }
+}
+
+/// An upload that is gone, or would be.
+#[derive(Serialize)]
+struct Aborted<'a> {
+    uri: &'a str,
+    upload_id: &'a str,
+    aborted: bool,
 }
 
 /// What an upload has stored.

@@ -29,10 +29,11 @@ pub(super) async fn run(context: &Context, args: VerifyArgs) -> anyhow::Result<(
         );
         return Err(mismatch(&object, text).into());
     }
+    let named = source.to_string();
     let hashed = async {
         let hashed = spawn_blocking(move || hash(&file)).await;
         let hashed = hashed.map_err(|error| Error::new(ErrorKind::Other, error.to_string()))?;
-        hashed.map_err(|error| error.with_uri(source.to_string()))
+        hashed.map_err(|error| error.with_uri(named))
     };
     let (content, (stored, by)) = if codecs.is_empty() {
         tokio::try_join!(hashed, stored(&*store, &object, args.download))?
@@ -45,7 +46,10 @@ pub(super) async fn run(context: &Context, args: VerifyArgs) -> anyhow::Result<(
         let text = format!("differs from {source}, by {by}: {stored} instead of {content}");
         return Err(mismatch(&object, text).into());
     }
-    let _nobody_reads = context.printer.same(&object, &content, by).await?;
+    let _nobody_reads = context
+        .printer
+        .same(&object, &source, &content, (by, by.name()))
+        .await?;
     Ok(())
 }
 
@@ -55,6 +59,17 @@ enum By {
     Checksum,
     Reading,
     Decoding,
+}
+
+impl By {
+    /// What JSON calls it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Checksum => "checksum",
+            Self::Reading => "reading",
+            Self::Decoding => "decoding",
+        }
+    }
 }
 
 impl fmt::Display for By {
