@@ -7,6 +7,7 @@ mod checksum;
 mod commands;
 mod exit;
 mod folder;
+mod hints;
 mod input;
 mod jobs;
 mod list;

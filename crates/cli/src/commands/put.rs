@@ -54,6 +54,9 @@ async fn write(
         let text = format!("{option} is about one object, and there are {total} to write");
         return Err(Error::new(ErrorKind::InvalidInput, text).into());
     }
+    if total == 0 && !recursive && !context.quiet {
+        exit::notice("there is nothing to write");
+    }
     let how = How {
         store: signals
             .guard(context.stores.get(plan.destination()))
