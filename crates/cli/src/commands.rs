@@ -69,6 +69,8 @@ fn settings(args: &Args) -> Settings {
     Settings {
         memory: put.and_then(|put| put.tuning.memory),
         #[cfg(feature = "s3")]
+        quiet: args.log.quiet,
+        #[cfg(feature = "s3")]
         s3: args.s3.clone(),
         #[cfg(feature = "s3")]
         connection: args.connection.clone(),

@@ -11,6 +11,7 @@ use std::process::Command;
 use common::server::{cli, server};
 use common::{
     Folders, assert_code, assert_error, bytes, eventually, piped, run_with_input, send, stdout,
+    wait,
 };
 use rustix::process::Signal;
 use testkit::server::TestServer;
@@ -132,6 +133,32 @@ fn ctrl_c_aborts_the_upload() {
     let (server, code) = stopped_by(Signal::INT);
     assert_eq!(code, Some(130));
     assert!(server.uploads().is_empty());
+}
+
+/// Who does not want to wait for the clean-up need not.
+#[test]
+fn a_second_ctrl_c_ends_at_once() {
+    let server = server();
+    let hold = server.hold("AbortMultipartUpload");
+    let mut command = cli(&server);
+    let mut child = piped(command.args(["put", "--part-size=5M", "-", "s3://test/key"]));
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(&bytes(6 * MIB)).unwrap();
+    eventually("a part", || {
+        server
+            .uploads()
+            .iter()
+            .any(|upload| upload.parts.len() == 1)
+    });
+    send(&child, Signal::INT);
+    eventually("it cleans up", || {
+        server.stats().requests_of("AbortMultipartUpload") == 1
+    });
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    assert!(child.try_wait().unwrap().is_none(), "it waits for that");
+    send(&child, Signal::INT);
+    assert_eq!(wait(&mut child).code(), Some(130));
+    hold.release();
 }
 
 /// What nothing can prevent, and the documents say: the parts stay until they are aborted.

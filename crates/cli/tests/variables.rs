@@ -166,3 +166,19 @@ fn the_credentials_of_a_profile_come_before_those_of_the_environment() {
         &["no profile \"unknown\"", "none, right, wrong"],
     );
 }
+
+#[test]
+fn a_rate_for_a_disk_is_said_to_be_of_no_use() {
+    let folders = Folders::new();
+    let source = folders.source("a", b"abc");
+    for (quiet, warned) in [("", true), ("-q", false)] {
+        let mut put = s3_cli();
+        put.args(["put", "--limit-rate=1M"])
+            .args(quiet.split_whitespace());
+        put.arg(&source).arg(folders.object("a"));
+        let output = put.output().unwrap();
+        assert_code(&output, 0);
+        let warning = stderr(&output).contains("--limit-rate is for S3");
+        assert_eq!(warning, warned, "{}", stderr(&output));
+    }
+}
