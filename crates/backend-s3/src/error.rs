@@ -2,14 +2,18 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::io;
 
+use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::RequestId;
 use aws_sdk_s3::operation::complete_multipart_upload::CompleteMultipartUploadError;
 use aws_sdk_s3::operation::put_object::PutObjectError;
+use aws_smithy_runtime_api::client::result::ConnectorError;
 use writer_core::{Error, ErrorKind};
 
+use crate::http::not_trusted;
 use crate::profile::advice;
 
 /// What failed, for the text: `UploadPart`, `CreateMultipartUpload`.
@@ -26,6 +30,10 @@ where
         SdkError::DispatchFailure(failure) => match own_error(failure.as_connector_error()) {
             // Our body refused to go on: its reason is the reason.
             Some(own) => own,
+            // Another attempt would find the same.
+            None if let Some(text) = wrong_protocol(&error) => {
+                Error::new(ErrorKind::InvalidInput, format!("{operation}: {text}"))
+            }
             // A connection that is closed before the answer is "other", and passes.
             None if failure.is_io() || failure.is_timeout() || failure.as_other().is_some() => {
                 let text = format!("{operation}: the connection failed: {}", causes(&error));
@@ -150,6 +158,8 @@ fn from_service(operation: &str, status: u16, error: &impl ProvideErrorMetadata)
             ErrorKind::AccessDenied
         }
         (_, 404) => ErrorKind::NotFound,
+        // The bucket is elsewhere: by its region, or by the way it is addressed.
+        (_, 300..=399) => ErrorKind::InvalidInput,
         (_, 400..=499) => ErrorKind::InvalidInput,
         _ => ErrorKind::Other,
     };
@@ -169,7 +179,10 @@ fn from_service(operation: &str, status: u16, error: &impl ProvideErrorMetadata)
         }
         _ => format!("{operation}: {name} ({status})"),
     };
-    let refusal = Error::new(kind, text).with_retryable(retryable);
+    let mut refusal = Error::new(kind, text).with_retryable(retryable);
+    if !code.is_empty() {
+        refusal = refusal.with_code(code);
+    }
     match advice(code, error.message().unwrap_or_default()) {
         Some(advice) => refusal.with_note(advice),
         None => refusal,
@@ -178,40 +191,77 @@ fn from_service(operation: &str, status: u16, error: &impl ProvideErrorMetadata)
 
 /// A failure on this side, before a request was sent: no credentials, no region.
 fn local(operation: &str, error: &(dyn StdError + 'static)) -> Error {
-    let causes = causes(error);
-    let credentials = ["credentials", "identity", "CredentialsNotLoaded"]
-        .iter()
-        .any(|word| causes.contains(word));
-    let kind = if credentials {
-        ErrorKind::AccessDenied
-    } else {
-        ErrorKind::InvalidInput
+    let (kind, text) = match find::<CredentialsError>(error) {
+        Some(CredentialsError::CredentialsNotLoaded(_)) => (
+            ErrorKind::AccessDenied,
+            "there are no credentials: the environment has none, nor has the profile".to_owned(),
+        ),
+        Some(error) => (
+            ErrorKind::AccessDenied,
+            format!("the credentials can't be had: {}", causes(error)),
+        ),
+        None => (
+            ErrorKind::InvalidInput,
+            format!("the request was not sent: {}", causes(error)),
+        ),
     };
-    Error::new(
-        kind,
-        format!("{operation}: the request was not sent: {causes}"),
-    )
+    Error::new(kind, format!("{operation}: {text}"))
 }
 
-/// The `writer_core::Error` among the causes of `error`.
+/// The `writer_core::Error` among the causes of `error`; made of a certificate that is not trusted
+/// if there is one.
 fn own_error(error: Option<&(impl StdError + 'static)>) -> Option<Error> {
-    let mut cause = error.map(|error| error as &(dyn StdError + 'static));
-    while let Some(error) = cause {
-        if let Some(own) = error.downcast_ref::<Error>() {
-            return Some(own.clone());
+    let error = error?;
+    let own = find::<Error>(error).cloned();
+    own.or_else(|| match find::<rustls::Error>(error)? {
+        rustls::Error::InvalidCertificate(why) => {
+            Some(not_trusted("the service is not trusted", why))
         }
-        cause = error.source();
+        _ => None,
+    })
+}
+
+/// What is wrong if one side speaks TLS and the other does not.
+fn wrong_protocol(error: &(dyn StdError + 'static)) -> Option<&'static str> {
+    use rustls::InvalidMessage;
+
+    if let Some(rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType)) = find(error) {
+        return Some("the service does not speak TLS: its URL may begin with http://");
+    }
+    // What hyper makes of a TLS alert.
+    let text = causes(error);
+    text.contains("invalid HTTP version parsed")
+        .then_some("the service does not speak HTTP: its URL may begin with https://")
+}
+
+/// The `T` among `error` and its causes. An I/O error that is made of another error does not say
+/// that it is its cause.
+fn find<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref::<T>() {
+            return Some(found);
+        }
+        let inner = error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref);
+        next = match inner {
+            Some(inner) => Some(inner),
+            None => error.source(),
+        };
     }
     None
 }
 
-/// The texts of all causes, without repetition.
+/// The texts of all causes, without repetition, and without those that only say which layer of the
+/// client they passed through.
 fn causes(error: &(dyn StdError + 'static)) -> String {
     let mut texts: Vec<String> = Vec::new();
     let mut cause = error.source();
     while let Some(error) = cause {
         let text = error.to_string();
-        if !texts.iter().any(|known| known.contains(&text)) {
+        let is_layer = error.is::<ConnectorError>() || text.starts_with("client error (");
+        if !is_layer && !texts.iter().any(|known| known.contains(&text)) {
             texts.push(text);
         }
         cause = error.source();

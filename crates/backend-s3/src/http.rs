@@ -41,7 +41,7 @@ use answer::Answer;
 use connect::{Connect, Endpoint};
 use connection::Head;
 use pool::Pool;
-pub(crate) use tls::{CaBundle, Trust};
+pub(crate) use tls::{CaBundle, Trust, not_trusted};
 
 use crate::body::Outgoing;
 

@@ -1,5 +1,6 @@
 //! Objects that are written side by side.
 
+use std::error::Error as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -8,7 +9,7 @@ use tokio::sync::Semaphore;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::Instrument as _;
-use writer_core::{ObjectMetadata, ObjectStore, Result, WriterOptions};
+use writer_core::{Error, ErrorKind, ObjectMetadata, ObjectStore, Result, WriterOptions};
 
 use crate::exit;
 use crate::input::Input;
@@ -233,13 +234,24 @@ impl Batch {
         options.expected_size = options.expected_size.or(input.size());
         let mut writer = self.how.store.create_writer(uri, Some(options)).await?;
         match input.feed(&mut *writer).await {
-            Ok(()) => writer.finish().await,
+            Ok(()) => writer.finish().await.map_err(|error| self.sized(error)),
             Err(error) => {
                 if let Err(left) = writer.cancel().await {
                     exit::warn(&left.to_string());
                 }
-                Err(error)
+                Err(self.sized(error))
             }
+        }
+    }
+
+    /// `error`, with the size that the user says as its cause, if it is that.
+    fn sized(&self, error: Error) -> Error {
+        let said = self.how.options.expected_size.is_some();
+        // What the service refuses has its answer as the cause.
+        let is_ours = error.kind() == ErrorKind::InvalidInput && error.source().is_none();
+        match said && is_ours {
+            true => error.with_source(exit::OtherSize),
+            false => error,
         }
     }
 

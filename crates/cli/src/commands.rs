@@ -85,6 +85,8 @@ fn settings(args: &Args) -> Settings {
     Settings {
         memory: memory_of_put.or_else(|| bench?.memory),
         #[cfg(feature = "s3")]
+        quiet: args.log.quiet,
+        #[cfg(feature = "s3")]
         s3: args.s3.clone(),
         #[cfg(feature = "s3")]
         connection: args.connection.clone(),

@@ -1,11 +1,12 @@
-//! From errors to what the user sees of them: text, hint and exit code.
+//! From errors to what the user sees of them: text and exit code. Hints have a file of their own.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::io;
 use std::process::ExitCode;
 
 use writer_core::{Error, ErrorKind};
 
+use crate::hints::hint;
 use crate::json::{self, Errors, Problem};
 use crate::producer::Failed;
 use crate::signals::Interrupted;
@@ -16,28 +17,19 @@ use crate::terminal::to_stderr;
 pub(crate) const TABLE: &str = "\
 Exit codes:
   0    success
-  1    any error that has no code of its own; of verify, that the two differ
+  1    any error that has no code of its own
   2    wrong use: an argument, an option, a URI or an environment variable
   3    not found
   4    access denied
   5    already exists, or another condition of the write did not hold
   6    unavailable: the service can't be reached, or asks to slow down
+  7    other content: than it was said to be, than was stored, or than the file has
   126  the command of `put DEST -- COMMAND` can't be started
   127  there is no such command
   129  the terminal is gone (SIGHUP)
   130  interrupted (SIGINT)
   143  terminated (SIGTERM)
-A command that fails gives its exit code, 128 + n if signal n has killed it.";
-
-/// How the SDK, in its many ways, says that it found no credentials.
-const NO_CREDENTIALS: [&str; 6] = [
-    "loading credentials",
-    "no credentials",
-    "credentials provider",
-    "credential provider",
-    "provided credentials",
-    "load credentials",
-];
+A command that fails gives its own, 128 + n if signal n has killed it.";
 
 /// Prints `error` with its causes and a hint, and returns its exit code.
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
@@ -68,6 +60,7 @@ pub(crate) fn misused(error: &clap::Error) -> ExitCode {
             causes: Vec::new(),
             uri: None,
             request_id: None,
+            code: None,
             retryable: false,
             hint: None,
             exit_code: code,
@@ -112,11 +105,8 @@ fn describe(error: &anyhow::Error) -> String {
 
 /// What the causes of `error` say that has not been said before.
 pub(crate) fn causes(error: &anyhow::Error) -> Vec<String> {
-    // Errors of the SDK say in the language of its types what ours have said already.
-    let telling =
-        |cause: &&(dyn std::error::Error + 'static)| cause.is::<Error>() || cause.is::<io::Error>();
     let (mut said, mut causes) = (error.to_string(), Vec::new());
-    for cause in error.chain().skip(1).filter(telling) {
+    for cause in error.chain().skip(1).filter(|cause| is_telling(*cause)) {
         let cause = cause.to_string();
         if !said.contains(&cause) {
             said += &cause;
@@ -126,12 +116,34 @@ pub(crate) fn causes(error: &anyhow::Error) -> Vec<String> {
     causes
 }
 
-fn kind(error: &anyhow::Error) -> Option<ErrorKind> {
-    let error = error
-        .chain()
-        .find_map(|cause| cause.downcast_ref::<Error>());
-    error.map(Error::kind)
+/// True for our errors and for those of the system. Those of libraries say in the language of their
+/// types what ours have said already.
+fn is_telling(cause: &(dyn std::error::Error + 'static)) -> bool {
+    let io = cause.downcast_ref::<io::Error>();
+    cause.is::<Error>() || io.is_some_and(|error| error.get_ref().is_none())
 }
+
+/// What kind of error it is, if it is one of ours.
+pub(crate) fn kind(error: &anyhow::Error) -> Option<ErrorKind> {
+    find::<Error>(error).map(Error::kind)
+}
+
+/// The first `T` among `error` and its causes.
+pub(crate) fn find<T: std::error::Error + 'static>(error: &anyhow::Error) -> Option<&T> {
+    error.chain().find_map(|cause| cause.downcast_ref())
+}
+
+/// The cause of an error of content that has not the size that it was said to have.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OtherSize;
+
+impl fmt::Display for OtherSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("--expected-size says another size")
+    }
+}
+
+impl std::error::Error for OtherSize {}
 
 /// The exit code of a program that ends with `error`.
 pub(crate) fn code(error: &anyhow::Error) -> u8 {
@@ -141,8 +153,11 @@ pub(crate) fn code(error: &anyhow::Error) -> u8 {
     if let Some(several) = error.downcast_ref::<Several>() {
         return several.code;
     }
-    if let Some(Failed(code)) = error.chain().find_map(|cause| cause.downcast_ref()) {
+    if let Some(Failed(code)) = find(error) {
         return *code;
+    }
+    if find::<OtherSize>(error).is_some() {
+        return 7;
     }
     match kind(error) {
         Some(ErrorKind::InvalidInput | ErrorKind::Unsupported) => 2,
@@ -150,71 +165,8 @@ pub(crate) fn code(error: &anyhow::Error) -> u8 {
         Some(ErrorKind::AccessDenied) => 4,
         Some(ErrorKind::AlreadyExists | ErrorKind::PreconditionFailed) => 5,
         Some(ErrorKind::Unavailable) => 6,
+        Some(ErrorKind::ChecksumMismatch | ErrorKind::SourceChanged) => 7,
         _ => 1,
-    }
-}
-
-/// What the user can do about it; `text` is all that is known, in lower case.
-fn hint(error: &anyhow::Error, text: &str) -> Option<&'static str> {
-    if NO_CREDENTIALS.iter().any(|words| text.contains(words)) {
-        return Some(
-            "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile that has \
-             credentials with --profile",
-        );
-    }
-    if ["signaturedoesnotmatch", "invalidaccesskeyid"]
-        .iter()
-        .any(|code| text.contains(code))
-    {
-        return Some("the service does not know these credentials: check the key and the secret");
-    }
-    if text.contains("authorizationheadermalformed") {
-        return Some("the credentials are for another region: set --region or AWS_REGION");
-    }
-    if text.contains("there are objects below") {
-        return Some("`s3-cli rm -r` removes them, and with --dry-run says which they are");
-    }
-    if text.contains("may be somebody's") {
-        return Some("`--resume --upload-id ID` takes it up all the same");
-    }
-    if text.contains("expected_checksum is that of") {
-        return Some(
-            "--compress=none stores it as it is, and --expect-checksum is that of the file",
-        );
-    }
-    if text.contains("may take half of the memory budget") {
-        return Some("raise --memory, or lower --compress-level or --compress-threads");
-    }
-    if text.contains("is not known to keep the condition") {
-        return Some(
-            "--service names what it is; --conditions=check-first looks first, which is no \
-             protection against others; --conditions=trust if you know that it keeps them",
-        );
-    }
-    match kind(error)? {
-        ErrorKind::NotFound if text.contains("bucket") => {
-            Some("check the name of the bucket, --region and --endpoint-url, or create the bucket")
-        }
-        ErrorKind::AccessDenied if text.contains("s3://") => Some(
-            "writing needs s3:PutObject and s3:AbortMultipartUpload, reading s3:GetObject, listing \
-             s3:ListBucket; --profile chooses other credentials",
-        ),
-        ErrorKind::AlreadyExists => Some("leave out --if-none-match to replace it"),
-        ErrorKind::PreconditionFailed => {
-            Some("`s3-cli stat` shows the ETag that it has now, for --if-match")
-        }
-        ErrorKind::LimitExceeded if text.contains("memory") => {
-            Some("raise --memory (S3DLIO_PUT_MEMORY) or lower --part-size (S3DLIO_PUT_PART_SIZE)")
-        }
-        ErrorKind::LimitExceeded if text.contains("expected size") => {
-            Some("--expected-size says how many bytes will come")
-        }
-        ErrorKind::SourceChanged => Some("nothing was stored; try again when nobody writes to it"),
-        ErrorKind::Ambiguous => Some("`s3-cli stat` shows which object is there now"),
-        ErrorKind::Unavailable => Some(
-            "check the network, --endpoint-url and --region; the same command may succeed later",
-        ),
-        _ => None,
     }
 }
 
@@ -242,10 +194,14 @@ mod tests {
             (ErrorKind::AlreadyExists, 5),
             (ErrorKind::PreconditionFailed, 5),
             (ErrorKind::Unavailable, 6),
+            (ErrorKind::ChecksumMismatch, 7),
+            (ErrorKind::SourceChanged, 7),
         ] {
             assert_eq!(code(&error(kind, "x")), expected, "{kind}");
             assert!(table(expected), "{expected}");
         }
+        let other_size = Error::new(ErrorKind::InvalidInput, "x").with_source(OtherSize);
+        assert_eq!(code(&other_size.into()), 7);
         for expected in [126, 127] {
             let cause = Error::new(ErrorKind::Other, "x").with_source(Failed(expected));
             assert_eq!(code(&cause.into()), expected);
@@ -269,37 +225,14 @@ mod tests {
 
     #[test]
     fn a_cause_that_was_said_is_not_repeated() {
-        let cause = io::Error::other("connection refused");
-        let middle = Error::new(ErrorKind::Unavailable, "connection refused").with_source(cause);
+        let cause = io::Error::from_raw_os_error(111);
+        let text = format!("no connection: {cause}");
+        let middle = Error::new(ErrorKind::Unavailable, text).with_source(cause);
         let error = anyhow::Error::from(middle).context("no reply");
         assert_eq!(
             describe(&error),
-            "error: no reply\n  caused by: connection refused\nhint: check the network, \
+            "error: no reply\n  caused by: no connection: Connection refused (os error 111)\nhint: check the network, \
              --endpoint-url and --region; the same command may succeed later\n"
         );
-    }
-
-    #[test]
-    fn what_can_be_helped_has_a_hint() {
-        for (kind, text, expected) in [
-            (
-                ErrorKind::AccessDenied,
-                "no credentials were found",
-                "AWS_ACCESS_KEY_ID",
-            ),
-            (
-                ErrorKind::NotFound,
-                "there is no such bucket",
-                "create the bucket",
-            ),
-            (ErrorKind::AccessDenied, "access denied", "s3:PutObject"),
-            (ErrorKind::AlreadyExists, "there is one", "--if-none-match"),
-            (ErrorKind::PreconditionFailed, "another one", "--if-match"),
-            (ErrorKind::LimitExceeded, "the memory budget", "--memory"),
-        ] {
-            let text = describe(&error(kind, text));
-            assert!(text.contains(expected), "{text}");
-        }
-        assert!(!describe(&error(ErrorKind::NotFound, "no such object")).contains("hint"));
     }
 }

@@ -86,6 +86,9 @@ pub(crate) struct Problem<'a> {
     pub(crate) uri: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) request_id: Option<&'a str>,
+    /// The service's own code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) code: Option<&'a str>,
     pub(crate) retryable: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) hint: Option<&'a str>,
@@ -107,6 +110,7 @@ impl<'a> Problem<'a> {
             causes: exit::causes(error),
             uri: ours.and_then(Error::uri),
             request_id: ours.and_then(Error::request_id),
+            code: ours.and_then(Error::code),
             retryable: ours.is_some_and(Error::is_retryable),
             hint,
             exit_code,

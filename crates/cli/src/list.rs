@@ -37,9 +37,9 @@ impl List {
             false => fs::read(&self.0).map(|read| bytes = read),
         };
         read.map_err(|error| {
-            let name = format!("@{}", self.0.display());
-            let what = "the list of sources";
-            Error::from(error).with_uri(name).with_note(what)
+            let text = format!("the list of sources can't be read: {error}");
+            let kind = Error::from(error).kind();
+            Error::new(kind, text).with_uri(format!("@{}", self.0.display()))
         })?;
         let end = if null { 0 } else { b'\n' };
         let names = bytes.split(|byte| *byte == end);

@@ -9,6 +9,7 @@ mod decode;
 mod dry_run;
 mod exit;
 mod folder;
+mod hints;
 mod input;
 mod jobs;
 mod json;

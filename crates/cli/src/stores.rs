@@ -10,6 +10,9 @@ use writer_core::{ObjectStore, Result};
 #[derive(Debug)]
 #[cfg_attr(not(any(feature = "fs", feature = "s3")), expect(dead_code))]
 pub(crate) struct Settings {
+    /// Warnings are not wanted.
+    #[cfg(feature = "s3")]
+    pub(crate) quiet: bool,
     /// The memory budget of each store, in bytes.
     pub(crate) memory: Option<u64>,
     #[cfg(feature = "s3")]
@@ -123,9 +126,14 @@ fn open_fs(settings: &Settings) -> Result<Arc<dyn ObjectStore>> {
     use backend_fs::FileSystemObjectStore;
 
     #[cfg(feature = "s3")]
-    refuse_resuming(&settings.resuming)?;
-    #[cfg(feature = "s3")]
-    refuse_protection(&settings.protection)?;
+    {
+        refuse_resuming(&settings.resuming)?;
+        refuse_protection(&settings.protection)?;
+        let writing = settings.writing.as_ref();
+        if writing.is_some_and(|writing| writing.limit_rate.is_some()) && !settings.quiet {
+            crate::exit::warn("--limit-rate is for S3: a disk is written as fast as it can be");
+        }
+    }
     let store = match settings.memory {
         Some(bytes) => FileSystemObjectStore::with_memory(bytes),
         None => FileSystemObjectStore::new(),

@@ -13,7 +13,7 @@ pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
         return Err(format!("more than {MOST_DIGITS} digits"));
     }
     let size = parse_size::Config::new().with_binary().parse_size(text);
-    size.map_err(|error| error.to_string())
+    size.map_err(|_error| "expected bytes, or a number with a unit: 8388608, 8M, 8MiB".to_owned())
 }
 
 /// How long, or how long ago, with a unit.

@@ -162,11 +162,11 @@ fn sizes_and_checksums_are_those_of_what_it_prints() {
     let [s3, disk] = places.uris();
     for uri in [&s3, &disk] {
         let output = places.put(&["--exact-size=4"], uri, "printf abc");
-        assert_error(&output, 2, &["error: "]);
+        assert_error(&output, 7, &["error: "]);
     }
     places.assert_nothing_is_left();
     let checksum = "--expect-checksum=crc64nvme:ae8b14860a799888";
-    assert_code(&places.put(&[checksum], &s3, "printf 123456780"), 1);
+    assert_code(&places.put(&[checksum], &s3, "printf 123456780"), 7);
     places.assert_nothing_is_left();
     assert_code(&places.put(&[checksum], &s3, "printf 123456789"), 0);
 }

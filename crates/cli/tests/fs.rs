@@ -293,7 +293,7 @@ fn too_few_bytes_for_the_size_that_was_said_store_nothing() {
         let mut command = s3_cli();
         command.args(["put", option, said, "-", &uri]);
         let output = run_with_input(&mut command, sent);
-        assert_error(&output, 2, &["error: "]);
+        assert_error(&output, 7, &["error: "]);
         assert!(folders.names().is_empty(), "{:?}", folders.names());
     }
 }

@@ -11,6 +11,7 @@ use std::process::Command;
 use common::server::{cli, server};
 use common::{
     Folders, assert_code, assert_error, bytes, eventually, piped, run_with_input, send, stdout,
+    wait,
 };
 use rustix::process::Signal;
 use testkit::server::TestServer;
@@ -134,6 +135,32 @@ fn ctrl_c_aborts_the_upload() {
     assert!(server.uploads().is_empty());
 }
 
+/// Who does not want to wait for the clean-up need not.
+#[test]
+fn a_second_ctrl_c_ends_at_once() {
+    let server = server();
+    let hold = server.hold("AbortMultipartUpload");
+    let mut command = cli(&server);
+    let mut child = piped(command.args(["put", "--part-size=5M", "-", "s3://test/key"]));
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(&bytes(6 * MIB)).unwrap();
+    eventually("a part", || {
+        server
+            .uploads()
+            .iter()
+            .any(|upload| upload.parts.len() == 1)
+    });
+    send(&child, Signal::INT);
+    eventually("it cleans up", || {
+        server.stats().requests_of("AbortMultipartUpload") == 1
+    });
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    assert!(child.try_wait().unwrap().is_none(), "it waits for that");
+    send(&child, Signal::INT);
+    assert_eq!(wait(&mut child).code(), Some(130));
+    hold.release();
+}
+
 /// What nothing can prevent, and the documents say: the parts stay until they are aborted.
 #[test]
 fn a_kill_leaves_the_old_object_and_the_parts() {
@@ -247,7 +274,7 @@ fn what_differs_from_the_checksum_that_was_said_is_not_stored() {
     for (checksum, code) in [
         ("crc64nvme:ae8b14860a799888", 0),
         ("crc64nvme:rosUhgp5mIg=", 0),
-        ("crc64nvme:ae8b14860a799889", 1),
+        ("crc64nvme:ae8b14860a799889", 7),
     ] {
         let server = server();
         let mut command = cli(&server);
@@ -268,7 +295,7 @@ fn a_large_object_with_another_checksum_is_aborted() {
     let checksum = "--expect-checksum=crc64nvme:0000000000000000";
     command.args(["put", "--part-size=5M", checksum, "-", "s3://test/key"]);
     let output = run_with_input(&mut command, &bytes(12 * MIB));
-    assert_error(&output, 1, &["0000000000000000", "nothing was stored"]);
+    assert_error(&output, 7, &["0000000000000000", "nothing was stored"]);
     assert!(server.keys().is_empty() && server.uploads().is_empty());
 }
 

@@ -58,7 +58,7 @@ fn the_service_s_checksum_spares_the_download() {
 }
 
 #[test]
-fn what_differs_is_1() {
+fn what_differs_is_7() {
     let server = server();
     let folders = Folders::new();
     let mut data = bytes(6 * MIB);
@@ -74,11 +74,11 @@ fn what_differs_is_1() {
         for options in [&[][..], &["--download"]] {
             server.clear_log();
             let output = verify(&server, options, &other, uri);
-            assert_error(&output, 1, &["error: ", uri, "differs from", "CRC64NVME"]);
+            assert_error(&output, 7, &["error: ", uri, "differs from", "CRC64NVME"]);
             server.clear_log();
             let output = verify(&server, options, &shorter, uri);
             let sizes = ["6291456 bytes are stored", "the file has 6291455"];
-            assert_error(&output, 1, &sizes);
+            assert_error(&output, 7, &sizes);
             assert_eq!(reads(&server), 0, "sizes are enough");
             assert_eq!(printed(&output), "");
         }
@@ -108,7 +108,7 @@ fn standard_input_can_be_compared_too() {
     let folders = Folders::new();
     let file = folders.source("file", b"abc");
     assert_code(&put(&server, &[], &file, "s3://test/key"), 0);
-    for (input, code) in [(&b"abc"[..], 0), (b"abd", 1), (b"ab", 1), (b"", 1)] {
+    for (input, code) in [(&b"abc"[..], 0), (b"abd", 7), (b"ab", 7), (b"", 7)] {
         let mut command = cli(&server);
         command.args(["verify", "-", "s3://test/key"]);
         assert_code(&run_with_input(&mut command, input), code);
@@ -147,7 +147,7 @@ fn what_can_not_be_read_back_as_it_was_written_is_an_error_and_stays() {
     answer.release();
     let output = child.wait_with_output().unwrap();
     let expected = ["read back is 5 bytes", "replaced", "left as it is"];
-    assert_error(&output, 1, &expected);
+    assert_error(&output, 7, &expected);
     assert_eq!(printed(&output), "", "no receipt");
     assert_eq!(server.object("key").unwrap().bytes(), "other");
 }

@@ -86,6 +86,7 @@ struct Inner {
     uri: Option<String>,
     part: Option<u32>,
     attempts: Option<u32>,
+    code: Option<String>,
     request_id: Option<String>,
     retryable: bool,
     source: Option<Arc<dyn StdError + Send + Sync>>,
@@ -101,6 +102,7 @@ impl Error {
             uri: None,
             part: None,
             attempts: None,
+            code: None,
             request_id: None,
             retryable: false,
             source: None,
@@ -135,6 +137,12 @@ impl Error {
     #[must_use]
     pub fn attempts(&self) -> Option<u32> {
         self.0.attempts
+    }
+
+    /// The service's own code for what went wrong, such as `NoSuchBucket`, where it gave one.
+    #[must_use]
+    pub fn code(&self) -> Option<&str> {
+        self.0.code.as_deref()
     }
 
     /// The service's id of the request that failed, for its support.
@@ -177,6 +185,13 @@ impl Error {
     #[must_use]
     pub fn with_attempts(mut self, attempts: u32) -> Self {
         self.edit().attempts = Some(attempts);
+        self
+    }
+
+    /// Sets the service's own code for what went wrong.
+    #[must_use]
+    pub fn with_code(mut self, code: impl Into<String>) -> Self {
+        self.edit().code = Some(code.into());
         self
     }
 

@@ -113,8 +113,17 @@ fn take(from: &mut Vec<u8>, len: usize, to: &mut Vec<u8>) {
     to.extend(from.drain(..len));
 }
 
+/// What a service that speaks TLS says to a request in plain text
+/// (<https://www.rfc-editor.org/rfc/rfc8446#section-5.1>).
+const TLS_ALERT: &[u8] = &[21, 3];
+
 /// The length of the head, and what it says, once it is complete.
 fn parse_head(bytes: &[u8]) -> io::Result<Option<(usize, (Answer, Length))>> {
+    if bytes.starts_with(TLS_ALERT) {
+        return Err(super::invalid_input(
+            "the service speaks TLS: its URL must begin with https://",
+        ));
+    }
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut response = httparse::Response::new(&mut headers);
     let len = match response.parse(bytes).map_err(invalid_data)? {

@@ -1,5 +1,6 @@
 //! From a URL to a connected stream.
 
+use std::error::Error;
 use std::io;
 use std::time::Duration;
 
@@ -70,6 +71,18 @@ impl Endpoint {
     }
 }
 
+/// Why there is no connection to `host`: in the system's words, or else in the client's.
+fn unreachable(host: &str, error: impl Error + 'static) -> io::Error {
+    let mut innermost: &(dyn Error + 'static) = &error;
+    while let Some(cause) = innermost.source() {
+        innermost = cause;
+    }
+    let kind = innermost
+        .downcast_ref::<io::Error>()
+        .map_or(io::ErrorKind::Other, io::Error::kind);
+    io::Error::new(kind, format!("can't connect to {host}: {innermost}"))
+}
+
 /// Makes connections.
 pub(super) struct Connect {
     tcp: HttpConnector,
@@ -97,7 +110,8 @@ impl Connect {
 
     pub(super) async fn connect(&self, endpoint: &Endpoint) -> io::Result<Stream> {
         let tcp = self.tcp.clone().call(endpoint.url()?).await;
-        let tcp = tcp.map_err(io::Error::other)?.into_inner();
+        let tcp = tcp.map_err(|error| unreachable(&endpoint.authority, error))?;
+        let tcp = tcp.into_inner();
         if !endpoint.secure {
             return Ok(Stream::Plain(tcp));
         }

@@ -10,7 +10,9 @@ use rustls::crypto::{
 };
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -126,20 +128,40 @@ impl Tls {
     /// A certificate that is not trusted stays so: no other attempt helps.
     fn explained(&self, host: &str, error: io::Error) -> io::Error {
         let cause = error.get_ref().and_then(|cause| cause.downcast_ref());
-        let Some(rustls::Error::InvalidCertificate(_)) = cause else {
+        let Some(rustls::Error::InvalidCertificate(why)) = cause else {
             return error;
         };
         let whom = match &self.bundle {
             Some(path) => format!("the CA bundle {}", path.display()),
             None => "this system".to_owned(),
         };
-        let text = format!(
-            "the certificate of {host} is not trusted by {whom}: set AWS_CA_BUNDLE to a file with \
-             the certificate of its authority"
-        );
-        let own = Error::new(ErrorKind::AccessDenied, text).with_source(error);
-        io::Error::other(own)
+        io::Error::other(not_trusted(
+            &format!("{host} is not trusted by {whom}"),
+            why,
+        ))
     }
+}
+
+/// The error of a certificate; `whose` also says who does not trust it.
+pub(crate) fn not_trusted(whose: &str, why: &CertificateError) -> Error {
+    let (why, remedy) = match why {
+        CertificateError::UnknownIssuer => (
+            "its authority is unknown".to_owned(),
+            ": set AWS_CA_BUNDLE to a file with the certificate of its authority",
+        ),
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            ("it has expired".to_owned(), "")
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            ("it is not valid yet".to_owned(), "")
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            ("it is that of another host".to_owned(), "")
+        }
+        other => (other.to_string(), ""),
+    };
+    let text = format!("the certificate of {whose}: {why}{remedy}");
+    Error::new(ErrorKind::AccessDenied, text)
 }
 
 /// Takes any certificate; that who shows it has its key, too, is still checked.

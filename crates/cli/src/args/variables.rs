@@ -84,8 +84,10 @@ fn is_wrong_value(error: &Error) -> bool {
 /// `error` with the variable that it is about.
 fn named(mut error: Error, variable: &str) -> Error {
     let option = match error.get(ContextKind::InvalidArg) {
-        Some(option) => format!("{variable} ({option})"),
-        None => variable.to_owned(),
+        Some(ContextValue::String(option)) if option.starts_with('-') => {
+            format!("{variable} ({option})")
+        }
+        _ => variable.to_owned(),
     };
     error.insert(ContextKind::InvalidArg, ContextValue::String(option));
     error
@@ -116,7 +118,7 @@ fn set_variables(command: &Command) -> Result<BTreeSet<String>, Error> {
         };
         // That an option is not given is no reason to refuse another.
         let says_no = matches!(arg.get_action(), ArgAction::SetTrue) && {
-            let says = BoolishValueParser::new().parse_ref(command, Some(arg), &value);
+            let says = BoolishValueParser::new().parse_ref(command, None, &value);
             !says.map_err(|error| named(error, &name))?
         };
         if !says_no {

@@ -69,6 +69,9 @@ async fn write(
             .guard(say(context, plan, options, memory, verify))
             .await;
     }
+    if total == 0 && !recursive && !context.quiet {
+        exit::notice("there is nothing to write");
+    }
     let goal = || Goal {
         objects: total as u64,
         bytes: plan.bytes(),

@@ -1,7 +1,7 @@
 //! `completions` and `man`: what is made of the command line itself.
 
-use anyhow::Context as _;
 use clap::CommandFactory as _;
+use writer_core::Error;
 
 use super::Context;
 use crate::args::{Args, CompletionsArgs, ManArgs};
@@ -16,5 +16,9 @@ pub(super) async fn completions(context: &Context, args: &CompletionsArgs) -> an
 
 pub(super) fn man(args: &ManArgs) -> anyhow::Result<()> {
     let written = clap_mangen::generate_to(Args::command(), &args.folder);
-    written.with_context(|| format!("can't write to {}", args.folder.display()))
+    written.map_err(|error| {
+        Error::from(error)
+            .with_uri(args.folder.display().to_string())
+            .into()
+    })
 }

@@ -3,7 +3,10 @@
 // Each test file uses its share, and the lint looks for tests only within `#[test]`.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
+#[cfg(feature = "s3")]
 pub mod server;
+#[cfg(feature = "s3")]
+pub mod session;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
