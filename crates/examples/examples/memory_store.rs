@@ -58,13 +58,13 @@ pub async fn run() -> anyhow::Result<()> {
 }
 
 /// Objects in memory, with a budget for those that are being written.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct MemoryObjectStore {
     shared: Arc<Mutex<Objects>>,
     budget: MemoryBudget,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Objects {
     finished: BTreeMap<String, (ObjectMetadata, Segment)>,
     /// What open writers have stored so far, by their number: two of one object share nothing.
