@@ -10,7 +10,23 @@
 //!
 //! - [`AsyncObjectWriter`] is one as `AsyncWrite` (with the feature `futures` also as that of
 //!   `futures::io`, and as a `Sink`), [`BlockingObjectWriter`] as [`std::io::Write`];
-//! - [`copy_from`] and [`copy_file`] write what a reader or a file has, without a copy.
+//! - [`copy_from`] and [`copy_file`] write what a reader or a file has, without a copy;
+//! - [`decompress`] reads what was compressed, on its way ([`open_writer`]) or by others.
+//!
+//! ```
+//! use writer_core::{Codec, ObjectMetadata, ObjectStore, Result, WriterOptions};
+//!
+//! /// Stores what a socket, a pipe or a body gives, compressed.
+//! async fn save(
+//!     store: &dyn ObjectStore,
+//!     mut input: impl tokio::io::AsyncRead + Unpin,
+//! ) -> Result<ObjectMetadata> {
+//!     let options = WriterOptions::default().with_codec(Codec::Zstd);
+//!     let mut writer = store.create_writer("s3://bucket/log", Some(options)).await?;
+//!     writer_tokio::copy_from(&mut input, &mut *writer).await?; // read into the store's pages
+//!     writer.finish().await
+//! }
+//! ```
 //!
 //! ```text
 //!  write_chunk ──▶ Intake ──▶ PartSplitter ──▶ LeavingPart ──▶ PartSink (the backend)
