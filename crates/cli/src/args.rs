@@ -1,6 +1,7 @@
 //! The command line.
 
 mod compression;
+mod reading;
 
 use std::ffi::OsString;
 
@@ -10,6 +11,7 @@ use globset::Glob;
 use writer_core::{ByteRange, Crc64Nvme};
 
 pub(crate) use self::compression::{CompressionArgs, DecodingArgs};
+pub(crate) use self::reading::ReadingArgs;
 #[cfg(feature = "s3")]
 use crate::values::parse_age;
 use crate::values::{parse_entry, parse_range, parse_size};
@@ -423,6 +425,8 @@ pub(crate) struct CatArgs {
     pub(crate) range: Option<ByteRange>,
     #[command(flatten)]
     pub(crate) decoding: DecodingArgs,
+    #[command(flatten)]
+    pub(crate) reading: ReadingArgs,
 }
 
 #[derive(Debug, ClapArgs)]

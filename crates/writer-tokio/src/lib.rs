@@ -11,7 +11,8 @@
 //! - [`AsyncObjectWriter`] is one as `AsyncWrite` (with the feature `futures` also as that of
 //!   `futures::io`, and as a `Sink`), [`BlockingObjectWriter`] as [`std::io::Write`];
 //! - [`copy_from`] and [`copy_file`] write what a reader or a file has, without a copy;
-//! - [`decompress`] reads what was compressed, on its way ([`open_writer`]) or by others.
+//! - [`decompress`] reads what was compressed, on its way ([`open_writer`]) or by others;
+//! - [`read_in_parts`] reads an object by several requests at once.
 //!
 //! ```
 //! use writer_core::{Codec, ObjectMetadata, ObjectStore, Result, WriterOptions};
@@ -47,6 +48,7 @@ mod decompress;
 mod intake;
 mod page;
 mod pool;
+mod ranges;
 mod sources;
 
 pub use adapters::{AsyncObjectWriter, BlockingObjectWriter, copy_file, copy_from, copy_from_with};
@@ -55,5 +57,6 @@ pub use cleanup::{CleanUp, CleanUps};
 pub use compress::open_writer;
 pub use decompress::{ZSTD_WINDOW_LOG, decompress, decompress_within};
 pub use intake::{Intake, LeavingPart, PartSink};
+pub use ranges::{ReadOptions, read_in_parts};
 pub use sources::Sources;
 pub use writer_core::Codec;
