@@ -14,6 +14,7 @@ use crate::setup::{Setup, URI};
 
 /// How a write ended, as its client sees it.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "there are a few of them")]
 pub(crate) enum Done {
     Finished(Result<ObjectMetadata>),
     Cancelled(Result<()>),
