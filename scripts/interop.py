@@ -1,5 +1,6 @@
 """Objects of several sizes go both ways between s3-cli and boto3, and must be the same."""
 
+import gzip
 import hashlib
 import json
 import os
@@ -65,6 +66,32 @@ def check_attributes(cli, s3, size):
     assert stat["cache_control"] == "no-store" and stat["tag_count"] == 1, f"s3-cli sees {stat}"
 
 
+def check_encoding(cli, s3, folder):
+    """What is compressed with a Content-Encoding is decoded by HTTP clients, and by s3-cli."""
+    data = b"".join(b"line %d\n" % (n * n % 10007) for n in range(200_000))
+    path = os.path.join(folder, "text")
+    with open(path, "wb") as file:
+        file.write(data)
+    for encoding in ("gzip", "zstd"):
+        key = f"encoded-{encoding}"
+        put = [cli, "put", "--compress", encoding, path, f"s3://demo/{key}"]
+        subprocess.run(put, check=True)
+        answer = s3.head_object(Bucket="demo", Key=key)
+        assert answer["ContentEncoding"] == encoding, f"{key} has no Content-Encoding"
+        assert answer["ContentLength"] < len(data), f"{key} is not compressed"
+        read = subprocess.run([cli, "cat", f"s3://demo/{key}"], stdout=subprocess.PIPE, check=True)
+        assert read.stdout == data, f"s3-cli decoded {key} to other bytes"
+    url = s3.generate_presigned_url("get_object", {"Bucket": "demo", "Key": "encoded-gzip"})
+    curl = ["curl", "--silent", "--fail", "--compressed", url]
+    read = subprocess.run(curl, stdout=subprocess.PIPE, check=True)
+    assert read.stdout == data, "curl decoded encoded-gzip to other bytes"
+    s3.put_object(
+        Bucket="demo", Key="by-boto3", Body=gzip.compress(data), ContentEncoding="gzip"
+    )
+    read = subprocess.run([cli, "cat", "s3://demo/by-boto3"], stdout=subprocess.PIPE, check=True)
+    assert read.stdout == data, "s3-cli decoded what boto3 stored to other bytes"
+
+
 def main():
     cli, server_program = sys.argv[1:]
     server, variables = dev_s3.start(server_program)
@@ -75,10 +102,11 @@ def main():
         with tempfile.TemporaryDirectory() as folder:
             for size in sizes:
                 check(cli, s3, folder, size)
+            check_encoding(cli, s3, folder)
         for size in (7, 20 * MIB):
             check_attributes(cli, s3, size)
         assert not s3.list_multipart_uploads(Bucket="demo").get("Uploads"), "an upload is left"
-        print(f"interop: {len(sizes)} sizes, from file and pipe, both ways: the same bytes")
+        print(f"interop: {len(sizes)} sizes, from file and pipe, both ways: the same bytes; encoded, too")
         print("interop: tags, headers, storage class and encryption, both ways: the same")
     finally:
         server.terminate()

@@ -326,3 +326,32 @@ async fn a_long_listing_comes_in_batches() {
     }
     assert_eq!(listed(&place, &place.uri("")).await.len(), 2_500);
 }
+
+#[tokio::test]
+async fn an_object_is_read_by_several_readers_and_only_if_it_stays_the_same() {
+    let place = Place::new();
+    let uri = place.uri("object");
+    let data = pattern(3 * MIB + 5);
+    place.store.put(&uri, data.clone().into()).await.unwrap();
+    let open = || {
+        let store = std::sync::Arc::new(place.store.clone());
+        let options = writer_tokio::ReadOptions::default()
+            .with_part_size(MIB as u64)
+            .with_max_concurrency(2);
+        writer_tokio::read_in_parts(store, &uri, ByteRange::Full, options)
+    };
+    assert!(read_all(open().await.unwrap()).await == data);
+    let mut reader = open().await.unwrap();
+    place
+        .store
+        .put(&uri, pattern(3 * MIB + 5).into())
+        .await
+        .unwrap();
+    let error = loop {
+        match reader.next_chunk().await {
+            Ok(chunk) => assert!(chunk.is_some(), "it ended as if nothing had been"),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error.kind(), ErrorKind::SourceChanged);
+}

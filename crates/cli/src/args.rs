@@ -6,6 +6,7 @@ mod compression;
 #[cfg(feature = "s3")]
 mod connection;
 pub(crate) mod output;
+mod reading;
 mod tools;
 mod variables;
 pub(crate) mod watch;
@@ -21,6 +22,7 @@ pub(crate) use self::bench::BenchArgs;
 pub(crate) use self::compression::{CompressionArgs, DecodingArgs};
 #[cfg(feature = "s3")]
 pub(crate) use self::connection::{Conditions, ConnectionArgs, PayloadSigning, S3WriteArgs};
+pub(crate) use self::reading::ReadingArgs;
 pub(crate) use self::tools::{CompletionsArgs, ManArgs};
 pub(crate) use self::variables::parse;
 #[cfg(feature = "s3")]
@@ -504,6 +506,8 @@ pub(crate) struct CatArgs {
     pub(crate) range: Option<ByteRange>,
     #[command(flatten)]
     pub(crate) decoding: DecodingArgs,
+    #[command(flatten)]
+    pub(crate) reading: ReadingArgs,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -8,5 +8,8 @@
 //! | `http_upload` | an `axum` server, whose request bodies become objects |
 //! | `sink` | a stream of the crate `futures` |
 //!
-//! Each of them takes the folder to write to, checks what it wrote with another reader, and says
+//! And one that is a backend of its own, `memory_store`: objects under `mem://`, written against
+//! what the crates export, with the conformance suite that every backend runs.
+//!
+//! Each of the others takes the folder to write to, checks what it wrote with another reader, and says
 //! so: `cargo run -p examples --example tar_archive -- /tmp/objects`.

@@ -27,6 +27,9 @@ const READ_CHUNK: u64 = 64 * 1024;
 /// temporary file would, and `finish` moves them to their place in one step. It does not
 /// compress, nor tell types by names, and refuses options that ask for it.
 ///
+/// It uses the traits alone. A backend with parts, a budget and compression is the example
+/// `memory_store` of `crates/examples`, which takes all of that from `writer-tokio`.
+///
 /// ```
 /// use testkit::MemoryStore;
 /// use writer_core::{ObjectStore, WriterOptions};

@@ -56,7 +56,7 @@ pub(crate) use workspace::Space;
 ///
 /// Input is compressed from where it lies, and output goes straight into the inner writer's
 /// pages, at most one of which is held. Beside the budget, each writer that compresses has the
-/// codec's own state, if that is at most 4 MiB: 3.2 MiB for Zstandard's level 3 (less where
+/// codec's own state, if that is at most 4 MiB: 3.6 MiB for Zstandard's level 3 (less where
 /// `expected_size` is below 2 MiB), 0.3 MiB for gzip; and a buffer of 256 KiB if it reads file
 /// ranges, which is done off the runtime's threads. State that takes more (from level 4 on, or
 /// with threads) is charged to `budget` as a whole, of which all codecs together get half: a

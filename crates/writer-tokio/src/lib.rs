@@ -10,7 +10,24 @@
 //!
 //! - [`AsyncObjectWriter`] is one as `AsyncWrite` (with the feature `futures` also as that of
 //!   `futures::io`, and as a `Sink`), [`BlockingObjectWriter`] as [`std::io::Write`];
-//! - [`copy_from`] and [`copy_file`] write what a reader or a file has, without a copy.
+//! - [`copy_from`] and [`copy_file`] write what a reader or a file has, without a copy;
+//! - [`decompress`] reads what was compressed, on its way ([`open_writer`]) or by others;
+//! - [`read_in_parts`] reads an object by several requests at once.
+//!
+//! ```
+//! use writer_core::{Codec, ObjectMetadata, ObjectStore, Result, WriterOptions};
+//!
+//! /// Stores what a socket, a pipe or a body gives, compressed.
+//! async fn save(
+//!     store: &dyn ObjectStore,
+//!     mut input: impl tokio::io::AsyncRead + Unpin,
+//! ) -> Result<ObjectMetadata> {
+//!     let options = WriterOptions::default().with_codec(Codec::Zstd);
+//!     let mut writer = store.create_writer("s3://bucket/log", Some(options)).await?;
+//!     writer_tokio::copy_from(&mut input, &mut *writer).await?; // read into the store's pages
+//!     writer.finish().await
+//! }
+//! ```
 //!
 //! For what surrounds the bytes, [`guess_content_type`] tells a media type by an object's name
 //! (feature `mime`), and `Receipt` writes down what is known of an object (feature `serde`).
@@ -35,6 +52,7 @@ mod intake;
 mod media_type;
 mod page;
 mod pool;
+mod ranges;
 #[cfg(feature = "serde")]
 mod receipt;
 mod sources;
@@ -48,6 +66,7 @@ pub use intake::{Intake, LeavingPart, PartSink};
 #[cfg(feature = "mime")]
 pub use media_type::content_type_of;
 pub use media_type::guess_content_type;
+pub use ranges::{ReadOptions, read_in_parts};
 #[cfg(feature = "serde")]
 pub use receipt::Receipt;
 pub use sources::Sources;

@@ -21,8 +21,8 @@ pub(crate) struct CompressionArgs {
         conflicts_with = "no_compression"
     )]
     compress_level: Option<i32>,
-    /// Threads that compress one object, for zstd only. They take memory of --memory, 8 MiB each
-    /// and more with the level [default: the one that reads]
+    /// Threads that compress one object, for zstd only. They take memory of --memory: two 19 MiB,
+    /// four 28 MiB, more with the level [default: the one that reads]
     #[arg(long, value_name = "THREADS", conflicts_with = "no_compression")]
     compress_threads: Option<u32>,
     /// Say that the bytes are encoded so already, and store them as they are

@@ -1,6 +1,7 @@
 //! `cat`: an object's bytes, on standard output.
 
-use writer_core::{Codec, Error, ErrorKind, ObjectMetadata, Result};
+use writer_core::{Codec, Error, ErrorKind, ObjectMetadata, Result, split_scheme};
+use writer_tokio::read_in_parts;
 
 use super::Context;
 use crate::args::CatArgs;
@@ -9,7 +10,13 @@ use crate::decode;
 pub(super) async fn run(context: &Context, args: CatArgs) -> anyhow::Result<()> {
     let store = context.stores.get(&args.uri).await?;
     let range = args.range.unwrap_or_default();
-    let reader = store.get(&args.uri, range).await?;
+    let reader = match split_scheme(&args.uri) {
+        Some((scheme, _)) if scheme.eq_ignore_ascii_case("s3") => {
+            read_in_parts(store, &args.uri, range, args.reading.options()).await?
+        }
+        // A disk's reader has the file open, which stays whole if another takes its place.
+        _ => store.get(&args.uri, range).await?,
+    };
     let codecs = codecs(&args, reader.metadata())?;
     if !codecs.is_empty() && args.range.is_some() {
         return Err(decode::no_range(reader.metadata()).into());
