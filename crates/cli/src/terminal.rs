@@ -1,33 +1,45 @@
 //! Standard error, and the progress that is shown there: lines go above it, never through it.
 
 use std::io::{self, Write};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::mem;
+use std::sync::{PoisonError, RwLock};
 
 use indicatif::ProgressBar;
 
-/// What is shown now.
-static SHOWN: Mutex<Option<ProgressBar>> = Mutex::new(None);
+/// What is shown now. Locked for reading by whoever prints, so that nothing appears in the middle of
+/// a line.
+static SHOWN: RwLock<Shown> = RwLock::new(Shown::Nothing);
 
-/// From now on, `bar` is what lines must spare.
-pub(crate) fn show(bar: ProgressBar) {
-    *shown() = Some(bar);
+enum Shown {
+    Nothing,
+    Bar(ProgressBar),
+    /// Nothing, for good.
+    Over,
+}
+
+/// From now on, `bar` is what lines must spare; false if it is too late to show one.
+pub(crate) fn show(bar: ProgressBar) -> bool {
+    let mut shown = SHOWN.write().unwrap_or_else(PoisonError::into_inner);
+    let may_be = !matches!(*shown, Shown::Over);
+    if may_be {
+        *shown = Shown::Bar(bar);
+    }
+    may_be
 }
 
 /// Clears what is shown, for good.
 pub(crate) fn clear() {
-    let bar = shown().take();
-    if let Some(bar) = bar {
+    let mut shown = SHOWN.write().unwrap_or_else(PoisonError::into_inner);
+    if let Shown::Bar(bar) = mem::replace(&mut *shown, Shown::Over) {
         bar.finish_and_clear();
     }
 }
 
 /// Prints by `print` with the progress out of the way.
 pub(crate) fn aside<T>(print: impl FnOnce() -> T) -> T {
-    // Not under the lock: whoever prints may have to wait for a reader.
-    let bar = shown().clone();
-    match bar {
-        Some(bar) => bar.suspend(print),
-        None => print(),
+    match &*SHOWN.read().unwrap_or_else(PoisonError::into_inner) {
+        Shown::Bar(bar) => bar.suspend(print),
+        Shown::Nothing | Shown::Over => print(),
     }
 }
 
@@ -49,9 +61,4 @@ impl Write for Lines {
     fn flush(&mut self) -> io::Result<()> {
         io::stderr().lock().flush()
     }
-}
-
-fn shown() -> MutexGuard<'static, Option<ProgressBar>> {
-    // A handle is whole at any time.
-    SHOWN.lock().unwrap_or_else(PoisonError::into_inner)
 }

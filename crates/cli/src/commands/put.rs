@@ -180,7 +180,7 @@ fn trace(context: &Context, args: &WatchArgs) -> Result<Option<Arc<Trace>>> {
     let Some(path) = &args.trace else {
         return Ok(None);
     };
-    let trace = Arc::new(Trace::create(path)?);
+    let trace = Trace::create(path)?;
     Ok(Some(Arc::clone(context.trace.get_or_init(|| trace))))
 }
 

@@ -1,14 +1,14 @@
 //! The progress that is shown on a terminal.
 
 use std::collections::VecDeque;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::io::{self, IsTerminal as _, Write as _};
-use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle, TermLike};
 
 use super::numbers::{Numbers, SoFar};
 use crate::args::watch::When;
@@ -26,6 +26,9 @@ const WINDOW: Duration = Duration::from_secs(5);
 
 /// Steps of the bar itself; its length is not in bytes, so that it may stand for objects.
 const STEPS: u64 = 1_000;
+
+/// Columns of a bar with its brackets, and one that stays free.
+const BESIDE: usize = 28;
 
 /// What is to be done in all.
 #[derive(Clone, Copy, Debug)]
@@ -99,6 +102,8 @@ impl Drop for Bar {
 
 struct Drawing {
     bar: ProgressBar,
+    /// What stands beside the bar: apart from it, so that all is drawn at once.
+    text: Arc<Mutex<String>>,
     goal: Goal,
     start: Instant,
     speed: Speed,
@@ -112,9 +117,12 @@ impl Drawing {
             false => ProgressDrawTarget::term_like_with_hz(Box::new(NoTerminal), 20),
         };
         let bar = ProgressBar::with_draw_target(Some(STEPS), target);
-        terminal::show(bar.clone());
+        if !terminal::show(bar.clone()) {
+            bar.set_draw_target(ProgressDrawTarget::hidden());
+        }
         Self {
             bar,
+            text: Arc::default(),
             goal,
             start,
             speed: Speed::default(),
@@ -133,22 +141,40 @@ impl Drawing {
         };
         if self.has_bar != Some(share.is_some()) {
             self.has_bar = Some(share.is_some());
-            self.bar.set_style(style(share.is_some(), has_colours()));
+            let style = style(share.is_some(), has_colours(), Arc::clone(&self.text));
+            self.bar.set_style(style);
         }
-        self.bar.set_position(share.unwrap_or(0));
-        self.bar
-            .set_message(line(so_far, self.goal, total, elapsed, speed));
-        self.bar.tick();
+        let mut text = line(so_far, self.goal, total, elapsed, speed);
+        // It is all ASCII.
+        text.truncate(usize::from(columns()).saturating_sub(BESIDE));
+        *lock(&self.text) = text;
+        self.bar.update(|bar| bar.set_pos(share.unwrap_or(0)));
     }
 }
 
-fn style(has_bar: bool, has_colours: bool) -> ProgressStyle {
-    let template = match (has_bar, has_colours) {
-        (true, true) => "[{bar:24.cyan}] {wide_msg}",
-        (true, false) => "[{bar:24}] {wide_msg}",
-        (false, true) => "{spinner:.cyan} {wide_msg}",
-        (false, false) => "{spinner} {wide_msg}",
-    };
+fn lock(text: &Mutex<String>) -> MutexGuard<'_, String> {
+    text.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How many characters fit a line of standard error.
+fn columns() -> u16 {
+    let known = rustix::termios::tcgetwinsize(io::stderr()).ok();
+    let known = known.map(|size| size.ws_col).filter(|columns| *columns > 0);
+    let said = || std::env::var("COLUMNS").ok()?.parse().ok();
+    known.or_else(said).unwrap_or(80)
+}
+
+fn template(has_bar: bool, has_colours: bool) -> &'static str {
+    match (has_bar, has_colours) {
+        (true, true) => "[{bar:24.cyan}] {line}",
+        (true, false) => "[{bar:24}] {line}",
+        (false, true) => "{spinner:.cyan} {line}",
+        (false, false) => "{spinner} {line}",
+    }
+}
+
+fn style(has_bar: bool, has_colours: bool, text: Arc<Mutex<String>>) -> ProgressStyle {
+    let template = template(has_bar, has_colours);
     let style = ProgressStyle::default_bar().progress_chars("=> ");
     // The templates are those above, and a test takes them all.
     style
@@ -156,6 +182,13 @@ fn style(has_bar: bool, has_colours: bool) -> ProgressStyle {
         .template(template)
         .unwrap_or(style)
         .tick_chars("-\\|/ ")
+        .with_key(
+            "line",
+            move |_: &ProgressState, out: &mut dyn fmt::Write| {
+                // Of a line that can't be formatted nothing is shown.
+                let _ = out.write_str(&lock(&text));
+            },
+        )
 }
 
 /// How many bytes there are in all, as far as that is known.
@@ -275,8 +308,7 @@ struct NoTerminal;
 
 impl TermLike for NoTerminal {
     fn width(&self) -> u16 {
-        let columns = std::env::var("COLUMNS").ok();
-        columns.and_then(|text| text.parse().ok()).unwrap_or(80)
+        columns()
     }
 
     fn move_cursor_up(&self, n: usize) -> io::Result<()> {
@@ -419,9 +451,8 @@ mod tests {
     fn every_style_is_one() {
         for has_bar in [true, false] {
             for has_colours in [true, false] {
-                let bar = ProgressBar::hidden().with_style(style(has_bar, has_colours));
-                bar.set_message("x");
-                bar.tick();
+                let template = ProgressStyle::with_template(template(has_bar, has_colours));
+                assert!(template.is_ok(), "{has_bar} {has_colours}");
             }
         }
     }

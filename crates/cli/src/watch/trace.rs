@@ -10,15 +10,16 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use writer_core::{Error, Event, EventKind, Observer, Result, Step};
 
-/// Records are written when there are so many bytes of them, or it was so long ago.
+/// Records are written when there are so many bytes of them, and so often.
 const FULL: usize = 32 << 10;
-const FLUSH_EVERY: Duration = Duration::from_secs(1);
+const FLUSH_EVERY: Duration = Duration::from_millis(500);
 
 /// How often counters are told.
 const COUNT_EVERY: Duration = Duration::from_millis(50);
@@ -37,7 +38,6 @@ struct State {
     file: File,
     /// Records that are not written yet.
     buffer: Vec<u8>,
-    written: Instant,
     /// What keeps the trace from being written; the upload goes on without.
     failure: Option<io::Error>,
     closed: bool,
@@ -110,14 +110,13 @@ impl Trace {
     /// # Errors
     ///
     /// If it can't be made.
-    pub(crate) fn create(path: &Path) -> Result<Self> {
+    pub(crate) fn create(path: &Path) -> Result<Arc<Self>> {
         let named = |error: io::Error| Error::from(error).with_uri(path.display().to_string());
         let now = Instant::now();
         let mut state = State {
             path: path.to_owned(),
             file: File::create(path).map_err(named)?,
             buffer: b"[\n".to_vec(),
-            written: now,
             failure: None,
             closed: false,
             start: now,
@@ -129,7 +128,13 @@ impl Trace {
         let name = json!({"name": "s3-cli put"});
         state.push(&json!({"name": "process_name", "ph": "M", "pid": PID, "args": name}));
         state.flush();
-        Ok(Self(Mutex::new(state)))
+        let trace = Arc::new(Self(Mutex::new(state)));
+        let weak = Arc::downgrade(&trace);
+        thread::Builder::new()
+            .name("trace".into())
+            .spawn(move || keep_up(&weak))
+            .map_err(named)?;
+        Ok(trace)
     }
 
     /// Ends what has not ended, and the file.
@@ -177,7 +182,7 @@ impl Observer for Trace {
         if state.counted.elapsed() >= COUNT_EVERY {
             state.count(now);
         }
-        if state.buffer.len() >= FULL || state.written.elapsed() >= FLUSH_EVERY {
+        if state.buffer.len() >= FULL {
             state.flush();
         }
     }
@@ -505,7 +510,21 @@ impl State {
             self.failure.get_or_insert(error);
         }
         self.buffer.drain(..end);
-        self.written = Instant::now();
+    }
+}
+
+/// Writes what there is, now and then, so that a program that hangs, and is killed, has said so.
+fn keep_up(trace: &Weak<Trace>) {
+    loop {
+        thread::sleep(FLUSH_EVERY);
+        let Some(trace) = trace.upgrade() else { return };
+        let mut state = trace.lock();
+        if state.closed {
+            return;
+        }
+        let now = state.now();
+        state.count(now);
+        state.flush();
     }
 }
 
