@@ -5,7 +5,6 @@ import contextlib
 import json
 import os
 import pathlib
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -46,8 +45,8 @@ def parse():
     parser = argparse.ArgumentParser(
         prog="scripts/bench-regress",
         description="Builds crates/bench of a commit and of the tree at hand, runs both in turn, "
-        "and fails if a bench got slower by more than 5 % and by more than the runs of one and "
-        "the same program differ, twice.",
+        "and fails if the fastest round of a bench got slower by more than 5 % and by more than the "
+        "three fastest of one and the same program differ, and does so again.",
     )
     parser.add_argument("base", nargs="?", metavar="COMMIT",
                         help="default: where this branch began")  # fmt: skip
@@ -55,7 +54,7 @@ def parse():
                         metavar="FILE,…", help=f"of {', '.join(BENCHES)}, or all "
                         "(default: splitter,adapters)")  # fmt: skip
     parser.add_argument("--filter", metavar="REGEX", help="only benches whose names match")
-    parser.add_argument("--rounds", type=int, default=5, help="default: 5")
+    parser.add_argument("--rounds", type=int, default=7, help="default: 7")
     parser.add_argument("--seconds", type=float, default=1.0,
                         help="for each bench in each round (default: 1)")  # fmt: skip
     parser.add_argument("--profile", default="bench", help="Cargo's profile (default: bench)")
@@ -94,6 +93,9 @@ def built(folder, target, arguments):
 class Comparison:
     """The times of every bench, of both commits, of each round."""
 
+    # How many rounds of a program must agree for its fastest to be believed.
+    TRUSTED = 3
+
     def __init__(self, base, head, arguments):
         self.programs = {"base": base, "head": head}
         self.files = [name for name in head if name in base]
@@ -116,17 +118,20 @@ class Comparison:
     def both(self):
         return [name for name in self.times["head"] if name in self.times["base"]]
 
+    def best(self, side, name):
+        """The fastest round: what else the machine does only ever adds to it."""
+        return min(self.times[side][name])
+
     def change(self, name):
-        """How much slower the median is, as a part of what it was."""
-        base, head = self.times["base"][name], self.times["head"][name]
-        return statistics.median(head) / statistics.median(base) - 1
+        """How much slower the fastest round is, as a part of what it was."""
+        return self.best("head", name) / self.best("base", name) - 1
 
     def noise(self, name):
-        """How far the runs of one and the same program are apart, as a part of their median; of
-        both programs, the one that is less steady."""
+        """How far the third fastest round of one and the same program is from its fastest; of both
+        programs, the one that is less steady."""
 
         def spread(times):
-            return (max(times) - min(times)) / statistics.median(times)
+            return sorted(times)[: self.TRUSTED][-1] / min(times) - 1
 
         return max(spread(self.times[side][name]) for side in ("base", "head"))
 
@@ -146,7 +151,7 @@ class Comparison:
         slower = self.slower()
         rows = []
         for name in self.both():
-            before, now = (statistics.median(self.times[side][name]) for side in ("base", "head"))
+            before, now = (self.best(side, name) for side in ("base", "head"))
             verdict = "SLOWER" if name in slower else ""
             if name in self.excused:
                 verdict = "not the second time"
@@ -157,7 +162,7 @@ class Comparison:
         if not rows:
             print("NOT COMPARED: there is nothing that both have")
             return 0
-        title = f"Medians of {self.rounds} rounds, beside {revision[:12]}:"
+        title = f"The fastest of {self.rounds} rounds, beside {revision[:12]}:"
         header = ["bench", "before", "now", "change", "noise", ""]
         print_tables([Table(title, header, rows)])
         print(f"\n{len(slower)} of {len(rows)} got slower." if slower else "\nNothing got slower.")
