@@ -94,7 +94,10 @@ def draw_peers(rows, folder):
 
 
 def select(rows, place, scheme, job):
-    return [r for r in rows if (r["place"], r["scheme"], r["job"]) == (place, scheme, job)]
+    """The rows of one panel: of several sizes, those of the largest."""
+    rows = [r for r in rows if (r["place"], r["scheme"], r["job"]) == (place, scheme, job)]
+    largest = max((int(row["size_bytes"]) for row in rows), default=0)
+    return [row for row in rows if int(row["size_bytes"]) == largest]
 
 
 def small_title(panels):
@@ -129,14 +132,14 @@ def bars(panels, field, label, title, path):
     return [save(figure, path)]
 
 
-# Of each series: what is drawn, whether its axis is logarithmic, and the file's name.
+# Of each picture: the series, the field, its label, which axes are logarithmic, and the file's name.
 CURVES = [
-    (["file size", "pipe size"], "cpu_s_per_gib", "CPU s per GiB", True, "growth-size-cpu"),
-    (["file size", "pipe size"], "peak_mib", "peak MiB", True, "growth-size-memory"),
-    (["part size"], "cpu_s_per_gib", "CPU s per GiB", True, "growth-part-size"),
-    (["concurrency"], "mib_per_s", "MiB/s", True, "growth-concurrency"),
-    (["latency"], "mib_per_s", "MiB/s", False, "growth-latency"),
-    (["objects"], "objects_per_s", "objects/s", True, "growth-objects"),
+    (["file size", "pipe size"], "cpu_s", "CPU s", "xy", "growth-size-cpu"),
+    (["file size", "pipe size"], "peak_mib", "peak MiB", "x", "growth-size-memory"),
+    (["part size"], "cpu_s_per_gib", "CPU s per GiB", "x", "growth-part-size"),
+    (["concurrency"], "mib_per_s", "MiB/s", "x", "growth-concurrency"),
+    (["latency"], "mib_per_s", "MiB/s", "", "growth-latency"),
+    (["objects"], "objects_per_s", "objects/s", "x", "growth-objects"),
 ]
 
 
@@ -158,13 +161,18 @@ def draw_growth(rows, folder):
         if unit is None:
             pyplot.close(figure)
             continue
-        scale = ", logarithmic" if logarithmic else ""
-        if logarithmic:
+        scale = {axis: ", logarithmic" for axis in logarithmic}
+        if "x" in logarithmic:
             axis.set_xscale("log", base=2)
             axis.xaxis.set_major_formatter(lambda x, _: f"{x:,.0f}")
-        axis.set_ylim(bottom=0)
-        axis.set_xlabel(f"{series[0].removeprefix('file ')} ({unit}{scale})")
-        axis.set_ylabel(label)
+        if "y" in logarithmic:
+            axis.set_yscale("log")
+            axis.yaxis.set_major_formatter(lambda y, _: f"{y:g}")
+        else:
+            axis.set_ylim(bottom=0)
+        axis.minorticks_off()
+        axis.set_xlabel(f"{series[0].removeprefix('file ')} ({unit}{scale.get('x', '')})")
+        axis.set_ylabel(label + scale.get("y", ""))
         if len(series) > 1:
             axis.legend(frameon=False, labelcolor=GREY)
         drawn.append(save(figure, folder / f"{name}.svg"))
