@@ -3,15 +3,19 @@
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
+use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use backend_s3::{PayloadSigning, S3Config, S3ObjectStore};
 use bench::{MIB, Producer, Source, file_of, random, write};
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
+use futures_util::future::join_all;
 use testkit::server::TestServer;
+use tokio::net::unix::pipe::Receiver;
 use tokio::runtime::Runtime;
 use writer_core::{ObjectStore, WriterOptions};
+use writer_tokio::copy_from;
 
 const OBJECT: usize = 128 * MIB;
 const LARGE: usize = 512 * MIB;
@@ -59,6 +63,105 @@ fn s3(c: &mut Criterion) {
             });
         }
     }
+    group.finish();
+}
+
+/// The same over TLS, where payloads are not signed.
+fn s3_tls(c: &mut Criterion) {
+    let runtime = Runtime::new().unwrap();
+    let server = TestServer::builder()
+        .bucket("bench")
+        .discard(true)
+        .hashing(false)
+        .keep_log(false)
+        .tls()
+        .start_on_threads(1)
+        .unwrap();
+    let mut bundle = tempfile::NamedTempFile::new().unwrap();
+    let pem = server.ca_pem().unwrap();
+    bundle.write_all(pem.as_bytes()).unwrap();
+    let config = config(&server).with_ca_bundle(bundle.path());
+    let store = runtime.block_on(S3ObjectStore::connect(config)).unwrap();
+    let data = random(OBJECT);
+    let file = file_of(&data).unwrap();
+    let mut group = c.benchmark_group("s3-tls");
+    group.throughput(Throughput::Bytes(OBJECT as u64));
+    for (name, source) in [
+        ("borrowed-64KiB", Source::Borrowed(64 * 1024)),
+        ("owned-1MiB", Source::Owned(MIB)),
+        ("file", Source::File),
+    ] {
+        group.bench_function(name, |b| {
+            b.to_async(&runtime).iter(|| async {
+                let options = WriterOptions::default();
+                write(&store, URI, source, &data, &file, options)
+                    .await
+                    .unwrap()
+            });
+        });
+    }
+    group.finish();
+}
+
+/// A pipe that another thread writes to, read into pages of the budget.
+fn pipe(c: &mut Criterion) {
+    let runtime = Runtime::new().unwrap();
+    let server = TestServer::builder()
+        .bucket("bench")
+        .discard(true)
+        .hashing(false)
+        .keep_log(false)
+        .start_on_threads(1)
+        .unwrap();
+    let store = unsigned(&runtime, &server);
+    let data = random(OBJECT);
+    let mut group = c.benchmark_group("s3-pipe");
+    group.throughput(Throughput::Bytes(OBJECT as u64));
+    group.bench_function("copy-from", |b| {
+        b.to_async(&runtime).iter(|| async {
+            let (reader, mut writer) = std::io::pipe().unwrap();
+            let data = data.clone();
+            let producer = std::thread::spawn(move || writer.write_all(&data));
+            let mut reader = Receiver::from_owned_fd(reader.into()).unwrap();
+            let mut object = store.create_writer(URI, None).await.unwrap();
+            copy_from(&mut reader, &mut *object).await.unwrap();
+            object.finish().await.unwrap();
+            producer.join().unwrap().unwrap();
+        });
+    });
+    group.finish();
+}
+
+/// Objects of one request: what an object costs that its bytes do not.
+fn small(c: &mut Criterion) {
+    const OBJECTS: usize = 64;
+    let runtime = Runtime::new().unwrap();
+    let server = TestServer::builder()
+        .bucket("bench")
+        .discard(true)
+        .hashing(false)
+        .keep_log(false)
+        .start_on_threads(1)
+        .unwrap();
+    let store = unsigned(&runtime, &server);
+    let data = random(16 * 1024);
+    let put = async |number: usize| {
+        let uri = format!("{URI}-{number}");
+        store.put(&uri, data.clone().into()).await.unwrap()
+    };
+    let mut group = c.benchmark_group("s3-small");
+    group.throughput(Throughput::Elements(OBJECTS as u64));
+    group.bench_function("16KiB-in-turn", |b| {
+        b.to_async(&runtime).iter(async || {
+            for number in 0..OBJECTS {
+                put(number).await;
+            }
+        });
+    });
+    group.bench_function("16KiB-side-by-side", |b| {
+        b.to_async(&runtime)
+            .iter(|| join_all((0..OBJECTS).map(put)));
+    });
     group.finish();
 }
 
@@ -182,6 +285,6 @@ fn first_byte(c: &mut Criterion) {
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(10).measurement_time(Duration::from_secs(6));
-    targets = s3, streaming, streaming_like_s3, first_byte
+    targets = s3, s3_tls, pipe, small, streaming, streaming_like_s3, first_byte
 }
 criterion_main!(benches);

@@ -3,10 +3,12 @@
 
 #![forbid(unsafe_code)]
 
+mod discard;
 #[cfg(feature = "peers")]
 pub mod peer;
 mod s3_uri;
 
+pub use discard::DiscardWriter;
 pub use s3_uri::S3Uri;
 
 use std::fs::File;
