@@ -236,7 +236,9 @@ fn wrong_protocol(error: &(dyn StdError + 'static)) -> Option<&'static str> {
 
 /// The `T` among `error` and its causes. An I/O error that is made of another error does not say
 /// that it is its cause.
-fn find<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
+pub(crate) fn find<'a, T: StdError + 'static>(
+    error: &'a (dyn StdError + 'static),
+) -> Option<&'a T> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(found) = error.downcast_ref::<T>() {

@@ -4,7 +4,7 @@
 //! body goes over connections of our own, because what that costs is decided there: a file is
 //! read only when its socket takes bytes, into one buffer a thread, so that a connection that
 //! backs up holds none; memory is written where it lies; writes are large. What is read (GET and
-//! HEAD) goes through the SDK's own client.
+//! HEAD) goes over the same kind of connections, with hyper on them.
 //!
 //! ```text
 //!  Client ──▶ Pool ──▶ Connection ──▶ Pump   ──▶ Stream (TCP, or TLS over it)
@@ -27,8 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_s3::config::http::{HttpRequest, HttpResponse};
-use aws_sdk_s3::config::{HttpClient, RuntimeComponents, SharedHttpClient};
-use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode};
+use aws_sdk_s3::config::{HttpClient, RuntimeComponents};
 use aws_smithy_runtime_api::client::http::{
     HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
 };
@@ -41,6 +40,7 @@ use answer::Answer;
 use connect::{Connect, Endpoint};
 use connection::Head;
 use pool::Pool;
+use reading::Reader;
 pub(crate) use tls::{CaBundle, Trust, not_trusted};
 
 use crate::body::Outgoing;
@@ -48,42 +48,18 @@ use crate::body::Outgoing;
 /// An HTTP client; its clones share connections.
 pub(crate) struct Client {
     pool: Arc<Pool>,
-    reading: Reader,
+    reader: Arc<Reader>,
 }
 
 impl Client {
     /// A client with so much `trust`. To resolve a name, to connect, and to agree on TLS may take up
     /// to `limit` each.
     pub(crate) fn new(trust: Trust, limit: Duration) -> Self {
-        let connect = Arc::new(Connect::new(trust.clone(), limit));
-        let reading = match trust {
-            Trust::System => Reader::Sdk(sdk_client(TrustStore::default())),
-            Trust::Bundle(bundle) => {
-                let trusted = TrustStore::empty().with_pem_certificate(bundle.pem());
-                Reader::Sdk(sdk_client(trusted))
-            }
-            Trust::Anyone => Reader::Own(reading::connector(Arc::clone(&connect))),
-        };
+        let connect = Arc::new(Connect::new(trust, limit));
         Self {
-            pool: Arc::new(Pool::new(connect)),
-            reading,
+            pool: Arc::new(Pool::new(Arc::clone(&connect))),
+            reader: Arc::new(Reader::new(connect)),
         }
-    }
-}
-
-/// What GET and HEAD go through.
-enum Reader {
-    Sdk(SharedHttpClient),
-    Own(SharedHttpConnector),
-}
-
-fn sdk_client(trusted: TrustStore) -> SharedHttpClient {
-    let builder =
-        aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring));
-    match TlsContext::builder().with_trust_store(trusted).build() {
-        Ok(context) => builder.tls_context(context).build_https(),
-        // It has no error to give as of now; the roots of the system are the safe choice.
-        Err(_) => builder.build_https(),
     }
 }
 
@@ -91,14 +67,11 @@ impl HttpClient for Client {
     fn http_connector(
         &self,
         settings: &HttpConnectorSettings,
-        components: &RuntimeComponents,
+        _components: &RuntimeComponents,
     ) -> SharedHttpConnector {
         SharedHttpConnector::new(Connector {
             pool: Arc::clone(&self.pool),
-            reading: match &self.reading {
-                Reader::Sdk(client) => client.http_connector(settings, components),
-                Reader::Own(connector) => connector.clone(),
-            },
+            reader: Arc::clone(&self.reader),
             connect_timeout: settings.connect_timeout(),
             read_timeout: settings.read_timeout(),
         })
@@ -113,7 +86,7 @@ impl fmt::Debug for Client {
 
 struct Connector {
     pool: Arc<Pool>,
-    reading: SharedHttpConnector,
+    reader: Arc<Reader>,
     /// Those that look for credentials and the region ask for short ones.
     connect_timeout: Option<Duration>,
     read_timeout: Option<Duration>,
@@ -121,11 +94,12 @@ struct Connector {
 
 impl HttpConnector for Connector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let timeouts = (self.connect_timeout, self.read_timeout);
         if matches!(request.method(), "GET" | "HEAD") {
-            return self.reading.call(request);
+            let reader = Arc::clone(&self.reader);
+            return HttpConnectorFuture::new(async move { reader.ask(request, timeouts).await });
         }
         let pool = Arc::clone(&self.pool);
-        let timeouts = (self.connect_timeout, self.read_timeout);
         HttpConnectorFuture::new(async move {
             let answer = send(&pool, &request, timeouts).await.map_err(refused)?;
             respond(answer)

@@ -24,7 +24,7 @@ use super::invalid_input;
 #[derive(Clone, Debug)]
 pub(crate) struct CaBundle {
     path: PathBuf,
-    pem: Arc<[u8]>,
+    roots: Arc<RootCertStore>,
 }
 
 impl CaBundle {
@@ -44,28 +44,14 @@ impl CaBundle {
             .map_err(io::Error::from)
             .and_then(|read| read)
             .map_err(|error| wrong(error.to_string()).with_source(error))?;
-        let bundle = Self {
-            path: path.to_owned(),
-            pem: pem.into(),
-        };
-        match bundle.roots() {
+        match roots_of(&pem) {
             Ok(roots) if roots.is_empty() => Err(wrong("has no certificate in PEM".to_owned())),
-            Ok(_) => Ok(bundle),
+            Ok(roots) => Ok(Self {
+                path: path.to_owned(),
+                roots: Arc::new(roots),
+            }),
             Err(error) => Err(wrong(error.to_string()).with_source(error)),
         }
-    }
-
-    pub(crate) fn pem(&self) -> &[u8] {
-        &self.pem
-    }
-
-    fn roots(&self) -> io::Result<RootCertStore> {
-        let mut roots = RootCertStore::empty();
-        for certificate in CertificateDer::pem_slice_iter(&self.pem) {
-            let certificate = certificate.map_err(io::Error::other)?;
-            roots.add(certificate).map_err(io::Error::other)?;
-        }
-        Ok(roots)
     }
 }
 
@@ -98,9 +84,8 @@ impl Tls {
                 (config.with_root_certificates(roots), None)
             }
             Trust::Bundle(bundle) => {
-                let path = bundle.path.clone();
-                let roots = tokio::task::spawn_blocking(move || bundle.roots()).await??;
-                (config.with_root_certificates(roots), Some(path))
+                let config = config.with_root_certificates(bundle.roots);
+                (config, Some(bundle.path))
             }
             Trust::Anyone => {
                 let anyone = Arc::new(Anyone(crypto.signature_verification_algorithms));
@@ -201,6 +186,15 @@ impl ServerCertVerifier for Anyone {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.supported_schemes()
     }
+}
+
+fn roots_of(pem: &[u8]) -> io::Result<RootCertStore> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        let certificate = certificate.map_err(io::Error::other)?;
+        roots.add(certificate).map_err(io::Error::other)?;
+    }
+    Ok(roots)
 }
 
 fn system_roots() -> RootCertStore {
