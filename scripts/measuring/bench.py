@@ -31,12 +31,12 @@ class Bench:
             if not keep:
                 shutil.rmtree(folder)
 
-    def source(self):
-        """A file of 1 GiB that nothing can compress."""
-        path = self.folder / "source"
-        if not path.exists() or path.stat().st_size != GIB:
+    def source(self, size=GIB):
+        """A file of `size` bytes, whole mebibytes, that nothing can compress."""
+        path = self.folder / f"source-{size}"
+        if not path.exists() or path.stat().st_size != size:
             with open(path, "wb") as file:
-                for _ in range(GIB // MIB):
+                for _ in range(size // MIB):
                     file.write(os.urandom(MIB))
         return str(path)
 
@@ -50,8 +50,8 @@ class Bench:
     def small_files(self, count, size):
         """A folder of `count` files of `size` bytes each."""
         folder = self.folder / f"small-{count}-{size}"
-        if not folder.exists():
-            folder.mkdir()
+        if not (folder / f"{count - 1:06}").exists():
+            folder.mkdir(exist_ok=True)
             for number in range(count):
                 (folder / f"{number:06}").write_bytes(os.urandom(size))
         return str(folder)
@@ -68,9 +68,9 @@ class Bench:
                 variables["SSL_CERT_FILE"] = variables["AWS_CA_BUNDLE"]
             yield {**os.environ, **variables}
 
-    def presigned(self, environment):
+    def presigned(self, environment, bucket="demo"):
         """A URL that `floor` can PUT to."""
-        command = [self.programs.presign, "s3://demo/floor", "--expires", "86400"]
+        command = [self.programs.presign, f"s3://{bucket}/floor", "--expires", "86400"]
         answer = subprocess.run(
             command, env=environment, check=True, stdout=subprocess.PIPE, text=True
         )

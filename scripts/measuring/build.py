@@ -29,7 +29,10 @@ def target():
     return pathlib.Path(os.environ.get("CARGO_TARGET_DIR", "target"))
 
 
-def programs(peers):
+def programs(peers, folder=None):
+    """All programs: built, or found in `folder` if one is named."""
+    if folder:
+        return Programs(pathlib.Path(folder).absolute(), PEERS if peers else {})
     # One command for each, so that none is built with features that only another one wants: a
     # command line with another TLS library in it is not the one that is shipped.
     cargo("-p", "cli")

@@ -4,10 +4,12 @@ import contextlib
 import dataclasses
 import os
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 
@@ -49,7 +51,25 @@ def medians_in_turn(commands, runs, warm=True):
     }
 
 
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """How a run ended, what it took, and what it said of errors."""
+
+    exit_code: int
+    figures: Figures
+    error: str
+
+
 def run(command):
+    """The figures of a command that must succeed."""
+    outcome = attempt(command)
+    if outcome.exit_code:
+        sys.exit(f"{' '.join(command.words)}: {outcome.error}")
+    return outcome.figures
+
+
+def attempt(command, limit=None):
+    """How a command ends; after `limit` seconds it is killed."""
     if command.evict:
         with open(command.evict) as file:
             os.fsync(file.fileno())  # pages that are not written yet stay
@@ -65,18 +85,33 @@ def run(command):
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             env=command.environment,
+            start_new_session=True,  # so that it can be killed with what it starts
         )
         if command.piped:
             stdin.close()  # or `cat` would not notice that nobody reads any more
-        error = child.stderr.read().decode(errors="replace")
-        # The CPU time of GNU time with that of its child, to the microsecond.
-        _, status, usage = os.wait4(child.pid, 0)
+        with killed_after(limit, child):
+            error = child.stderr.read().decode(errors="replace")
+            # The CPU time of GNU time with that of its child, to the microsecond.
+            _, status, usage = os.wait4(child.pid, 0)
         wall = time.monotonic() - start
         child.returncode = os.waitstatus_to_exitcode(status)
-        if child.returncode:
-            sys.exit(f"{' '.join(command.words)}: {error}")
-        peak = int(report.read().split()[-1]) / 1024
-    return Figures(wall, usage.ru_utime + usage.ru_stime, peak)
+        last = report.read().split()[-1:]
+        peak = int(last[0]) / 1024 if last and last[0].isdigit() else 0.0
+    figures = Figures(wall, usage.ru_utime + usage.ru_stime, peak)
+    return Outcome(child.returncode, figures, error)
+
+
+@contextlib.contextmanager
+def killed_after(limit, child):
+    if limit is None:
+        yield
+        return
+    timer = threading.Timer(limit, os.killpg, (child.pid, signal.SIGKILL))
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 @contextlib.contextmanager

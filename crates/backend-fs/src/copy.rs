@@ -102,7 +102,8 @@ impl Copier {
         }
     }
 
-    /// Copies all of `range` into `out`, but leaves its holes out, and adds it to `digest`.
+    /// Copies all of `range` into `out`, but leaves its holes out, and adds it to `digest`. Says in
+    /// between how many bytes of it are there.
     ///
     /// # Errors
     ///
@@ -113,6 +114,7 @@ impl Copier {
         out: &File,
         mut digest: Option<&mut Digest>,
         stop: &AtomicBool,
+        progress: impl Fn(u64),
     ) -> Result<()> {
         let mut step = Step {
             source: &range.file,
@@ -148,6 +150,7 @@ impl Copier {
                 step.copy(from, to, len, digest.as_deref_mut())?;
             }
             from += len;
+            progress(from - range.from);
         }
         range.snapshot.check(&range.file)
     }

@@ -1,8 +1,9 @@
 //! Walks the directories below a prefix.
 
-use std::fs::{self, DirEntry, Metadata, ReadDir};
+use std::fs::{self, Metadata, ReadDir};
 use std::io;
 use std::path::Path;
+use std::vec;
 
 use async_trait::async_trait;
 use tokio::task::{self, JoinHandle};
@@ -59,21 +60,27 @@ impl ObjectLister for Lister {
     }
 }
 
-/// One directory is open at a time; the others wait by their names.
+/// The directories on the way to where the walk is, outermost first, each with what is left of it.
 struct Walk {
     /// What URIs have before their path: `file://`, or nothing for plain paths.
     scheme: String,
     /// What a name in the first directory must begin with.
     name_prefix: String,
-    open: Option<Open>,
-    waiting: Vec<String>,
+    levels: Vec<Level>,
 }
 
-struct Open {
-    entries: ReadDir,
-    /// The directory as objects' paths begin, `/` at its end included.
+/// A directory that was read. Its names are kept, to be in order.
+struct Level {
+    /// As objects' paths begin, `/` at its end included.
     base: String,
-    first: bool,
+    entries: vec::IntoIter<Entry>,
+}
+
+/// In the order of URIs: a directory's name ends in `/`, as what is in it goes on.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Entry {
+    name: Box<str>,
+    is_link: bool,
 }
 
 impl Walk {
@@ -84,69 +91,31 @@ impl Walk {
         }
         let scheme = &prefix[..prefix.len() - literal.len()];
         let (base, name_prefix) = literal.split_at(literal.rfind('/').map_or(0, |at| at + 1));
-        let open = match read_dir(base) {
-            Ok(entries) => Some(Open {
-                entries,
-                base: base.to_owned(),
-                first: true,
-            }),
+        let mut walk = Self {
+            scheme: scheme.to_owned(),
+            name_prefix: name_prefix.to_owned(),
+            levels: Vec::new(),
+        };
+        match read_dir(base) {
+            Ok(entries) => walk.enter(base.to_owned(), entries)?,
             // No object begins with this prefix, as on a service that has no directories.
-            Err(error) if is_missing(&error) => None,
+            Err(error) if is_missing(&error) => {}
             Err(error) => {
                 return Err(error::io(
                     format!("can't list the directory {base:?}"),
                     error,
                 ));
             }
-        };
-        Ok(Self {
-            scheme: scheme.to_owned(),
-            name_prefix: name_prefix.to_owned(),
-            open,
-            waiting: Vec::new(),
-        })
-    }
-
-    /// Some objects; none at the end.
-    fn batch(&mut self) -> Result<Vec<ObjectMetadata>> {
-        let mut batch = Vec::new();
-        while batch.len() < LIST_BATCH && self.open_next()? {
-            self.read_open(&mut batch)?;
         }
-        Ok(batch)
+        Ok(walk)
     }
 
-    fn open_next(&mut self) -> Result<bool> {
-        while self.open.is_none() {
-            let Some(base) = self.waiting.pop() else {
-                return Ok(false);
-            };
-            match read_dir(&base) {
-                Ok(entries) => {
-                    self.open = Some(Open {
-                        entries,
-                        base,
-                        first: false,
-                    });
-                }
-                // Removed since it was seen.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(self.cannot_list(&base, error)),
-            }
-        }
-        Ok(true)
-    }
-
-    fn read_open(&mut self, batch: &mut Vec<ObjectMetadata>) -> Result<()> {
-        let Some(mut open) = self.open.take() else {
-            return Ok(());
-        };
-        while batch.len() < LIST_BATCH {
-            let entry = match open.entries.next() {
-                None => return Ok(()),
-                Some(Ok(entry)) => entry,
-                Some(Err(error)) => return Err(self.cannot_list(&open.base, error)),
-            };
+    /// Reads a directory, which is gone through before what is left of the others.
+    fn enter(&mut self, base: String, entries: ReadDir) -> Result<()> {
+        let is_first = self.levels.is_empty();
+        let mut found = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(|error| self.cannot_list(&base, error))?;
             let name = entry.file_name();
             if staging::is_staging_name(&name) {
                 continue;
@@ -155,21 +124,54 @@ impl Walk {
                 tracing::warn!(path = %entry.path().display(), "not listed: its name is not UTF-8");
                 continue;
             };
-            if open.first && !name.starts_with(&self.name_prefix) {
+            if is_first && !name.starts_with(&self.name_prefix) {
                 continue;
             }
-            let path = format!("{}{name}", open.base);
-            let found = look_at(&entry).map_err(|error| self.cannot_list(&path, error))?;
-            match found {
-                Found::Object(metadata) => {
-                    batch.push(describe(format!("{}{path}", self.scheme), &metadata));
+            let file_type = entry
+                .file_type()
+                .map_err(|error| self.cannot_list(&format!("{base}{name}"), error))?;
+            let is_link = file_type.is_symlink();
+            let name = if file_type.is_dir() {
+                format!("{name}/").into()
+            } else if is_link || file_type.is_file() {
+                name.into()
+            } else {
+                continue;
+            };
+            found.push(Entry { name, is_link });
+        }
+        found.sort_unstable();
+        let entries = found.into_iter();
+        self.levels.push(Level { base, entries });
+        Ok(())
+    }
+
+    /// Some objects; none at the end.
+    fn batch(&mut self) -> Result<Vec<ObjectMetadata>> {
+        let mut batch = Vec::new();
+        while batch.len() < LIST_BATCH
+            && let Some(level) = self.levels.last_mut()
+        {
+            let Some(entry) = level.entries.next() else {
+                self.levels.pop();
+                continue;
+            };
+            let path = format!("{}{}", level.base, entry.name);
+            if path.ends_with('/') {
+                match read_dir(&path) {
+                    Ok(entries) => self.enter(path, entries)?,
+                    // Removed since it was seen.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    Err(error) => return Err(self.cannot_list(&path, error)),
                 }
-                Found::Directory => self.waiting.push(path + "/"),
-                Found::Other => {}
+                continue;
+            }
+            let found = look_at(Path::new(&path), entry.is_link);
+            if let Some(metadata) = found.map_err(|error| self.cannot_list(&path, error))? {
+                batch.push(describe(format!("{}{path}", self.scheme), &metadata));
             }
         }
-        self.open = Some(open);
-        Ok(())
+        Ok(batch)
     }
 
     fn cannot_list(&self, path: &str, source: io::Error) -> Error {
@@ -178,31 +180,19 @@ impl Walk {
     }
 }
 
-enum Found {
-    Object(Metadata),
-    Directory,
-    Other,
-}
-
-fn look_at(entry: &DirEntry) -> io::Result<Found> {
-    let file_type = entry.file_type()?;
-    if file_type.is_dir() {
-        return Ok(Found::Directory);
-    }
-    let metadata = if file_type.is_symlink() {
-        fs::metadata(entry.path())
-    } else if file_type.is_file() {
-        entry.metadata()
+/// The file at `path`, if it still is one, or a link to one.
+fn look_at(path: &Path, is_link: bool) -> io::Result<Option<Metadata>> {
+    let metadata = if is_link {
+        fs::metadata(path)
     } else {
-        return Ok(Found::Other);
+        fs::symlink_metadata(path)
     };
     match metadata {
         // A link to a directory is not followed: it may lead back here.
-        Ok(metadata) if metadata.is_file() => Ok(Found::Object(metadata)),
-        Ok(_) => Ok(Found::Other),
+        Ok(metadata) => Ok(metadata.is_file().then_some(metadata)),
         // Removed since it was seen; or a link that leads nowhere.
-        Err(_) if file_type.is_symlink() => Ok(Found::Other),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Found::Other),
+        Err(_) if is_link => Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -9,12 +9,24 @@ use std::path::Path;
 use rustix::buffer::spare_capacity;
 use rustix::fs::XattrFlags;
 use rustix::io::Errno;
-use writer_core::{Error, ErrorKind, ObjectMetadata, Result, WriterOptions};
+use writer_core::{
+    Error, ErrorKind, ObjectMetadata, Result, WriterOptions, decode_tags, encode_tags,
+};
+use writer_tokio::guess_content_type;
 
 use crate::error::{self, invalid};
 
 /// The attribute that freedesktop.org's shared MIME-info specification names for the media type.
 const MIME_TYPE: &str = "mime_type";
+
+/// What begins the names of attributes that are ours, and can't be metadata.
+const OURS: &str = "s3dlio.";
+const CACHE_CONTROL: &str = "s3dlio.cache-control";
+const CONTENT_DISPOSITION: &str = "s3dlio.content-disposition";
+const CONTENT_ENCODING: &str = "s3dlio.content-encoding";
+const CONTENT_LANGUAGE: &str = "s3dlio.content-language";
+/// All of them in one value: a tag's key may be longer than an attribute's name.
+const TAGS: &str = "s3dlio.tags";
 
 /// Where users may have attributes; see `xattr(7)`.
 const NAMESPACE: &str = "user.";
@@ -41,6 +53,13 @@ pub(crate) fn e_tag(metadata: &Metadata) -> String {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Attributes {
     content_type: Option<String>,
+    /// Nobody has said the content type, so that it need not be kept.
+    is_guess: bool,
+    cache_control: Option<String>,
+    content_disposition: Option<String>,
+    content_encoding: Option<String>,
+    content_language: Option<String>,
+    tags: BTreeMap<String, String>,
     metadata: BTreeMap<String, String>,
 }
 
@@ -52,12 +71,18 @@ pub(crate) enum Of<'a> {
 }
 
 impl Attributes {
-    /// What `options` ask to keep. Keys are in lower case, as S3 keeps them.
+    /// What `options` ask to keep with the object at `uri`. Keys are in lower case, as S3 keeps
+    /// them.
     ///
     /// # Errors
     ///
-    /// `InvalidInput` for a key that could not be a header's name.
-    pub(crate) fn new(options: &WriterOptions) -> Result<Self> {
+    /// `InvalidInput` for a key that could not be a header's name, `Unsupported` for what no disk
+    /// has.
+    pub(crate) fn new(uri: &str, options: &WriterOptions) -> Result<Self> {
+        if let Some(class) = &options.storage_class {
+            let text = format!("storage_class {class:?}: a disk has no storage classes");
+            return Err(Error::new(ErrorKind::Unsupported, text));
+        }
         let mut metadata = BTreeMap::new();
         for (key, value) in &options.metadata {
             if !is_token(key) {
@@ -71,14 +96,28 @@ impl Attributes {
                     "metadata key {key:?} is where the content type is kept: set content_type"
                 )));
             }
+            if lower.starts_with(OURS) {
+                return Err(invalid(format!(
+                    "metadata key {key:?}: keys that begin with {OURS} are where other attributes \
+                     are kept"
+                )));
+            }
             if metadata.insert(lower, value.clone()).is_some() {
                 return Err(invalid(format!(
                     "metadata key {key:?} is there twice, in different case"
                 )));
             }
         }
+        let mut typed = options.clone();
+        let is_guess = guess_content_type(uri, &mut typed)?;
         Ok(Self {
-            content_type: options.content_type.clone(),
+            content_type: typed.content_type,
+            is_guess,
+            cache_control: typed.cache_control,
+            content_disposition: typed.content_disposition,
+            content_encoding: typed.content_encoding,
+            content_language: typed.content_language,
+            tags: typed.tags,
             metadata,
         })
     }
@@ -89,9 +128,29 @@ impl Attributes {
     ///
     /// `Unsupported` where the file system has no attributes, `LimitExceeded` where they don't
     /// fit; the text names the option.
-    pub(crate) fn store(&self, file: &File) -> Result<()> {
+    pub(crate) fn store(&mut self, file: &File) -> Result<()> {
         if let Some(value) = &self.content_type {
-            set(file, MIME_TYPE, value, "content_type")?;
+            match set(file, MIME_TYPE, value, "content_type") {
+                Err(error) if self.is_guess && is_no_room(&error) => self.content_type = None,
+                stored => stored?,
+            }
+        }
+        for (name, value, option) in [
+            (CACHE_CONTROL, &self.cache_control, "cache_control"),
+            (
+                CONTENT_DISPOSITION,
+                &self.content_disposition,
+                "content_disposition",
+            ),
+            (CONTENT_ENCODING, &self.content_encoding, "content_encoding"),
+            (CONTENT_LANGUAGE, &self.content_language, "content_language"),
+        ] {
+            if let Some(value) = value {
+                set(file, name, value, option)?;
+            }
+        }
+        if !self.tags.is_empty() {
+            set(file, TAGS, &encode_tags(&self.tags), "tags")?;
         }
         for (key, value) in &self.metadata {
             set(file, key, value, &format!("metadata {key:?}"))?;
@@ -110,10 +169,17 @@ impl Attributes {
             let Some(value) = value.and_then(|value| String::from_utf8(value).ok()) else {
                 continue;
             };
-            if key == MIME_TYPE {
-                attributes.content_type = Some(value);
-            } else {
-                attributes.metadata.insert(key.to_owned(), value);
+            match key {
+                MIME_TYPE => attributes.content_type = Some(value),
+                CACHE_CONTROL => attributes.cache_control = Some(value),
+                CONTENT_DISPOSITION => attributes.content_disposition = Some(value),
+                CONTENT_ENCODING => attributes.content_encoding = Some(value),
+                CONTENT_LANGUAGE => attributes.content_language = Some(value),
+                TAGS => attributes.tags = decode_tags(&value).unwrap_or_default(),
+                _ if key.starts_with(OURS) => {}
+                _ => {
+                    attributes.metadata.insert(key.to_owned(), value);
+                }
             }
         }
         attributes
@@ -122,6 +188,14 @@ impl Attributes {
     /// Tells of them in `object`.
     pub(crate) fn tell(self, object: &mut ObjectMetadata) {
         object.content_type = self.content_type;
+        object.cache_control = self.cache_control;
+        object.content_disposition = self.content_disposition;
+        object.content_encoding = self.content_encoding;
+        object.content_language = self.content_language;
+        object.tag_count = u32::try_from(self.tags.len())
+            .ok()
+            .filter(|count| *count > 0);
+        object.tags = self.tags;
         object.metadata = self.metadata;
     }
 }
@@ -176,6 +250,14 @@ fn set(file: &File, key: &str, value: &str, option: &str) -> Result<()> {
     }
 }
 
+/// True if there are no extended attributes, or no room for one.
+fn is_no_room(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::Unsupported | ErrorKind::LimitExceeded
+    )
+}
+
 /// True for what may be the name of a header: a token of RFC 9110, section 5.6.2.
 fn is_token(text: &str) -> bool {
     let other = b"!#$%&'*+-.^_`|~";
@@ -194,15 +276,23 @@ mod tests {
         let options = WriterOptions::default()
             .with_content_type("text/csv")
             .with_metadata("Owner-Id", "7");
-        let attributes = Attributes::new(&options).unwrap();
+        let attributes = Attributes::new("x", &options).unwrap();
         assert_eq!(attributes.metadata["owner-id"], "7");
-        for key in ["", "a b", "ü", "a:b", "a\0", "MIME_Type"] {
+        for key in ["", "a b", "ü", "a:b", "a\0", "MIME_Type", "S3DLIO.tags"] {
             let options = WriterOptions::default().with_metadata(key, "x");
-            let error = Attributes::new(&options).unwrap_err();
+            let error = Attributes::new("x", &options).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidInput, "{key:?}");
             assert!(error.message().contains(&format!("{key:?}")), "{error}");
         }
         let twice = options.with_metadata("owner-id", "8");
-        assert!(Attributes::new(&twice).is_err());
+        assert!(Attributes::new("x", &twice).is_err());
+    }
+
+    #[test]
+    fn what_no_disk_has_is_refused() {
+        let options = WriterOptions::default().with_storage_class("STANDARD_IA");
+        let error = Attributes::new("x", &options).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert!(error.message().contains("storage_class"), "{error}");
     }
 }

@@ -9,7 +9,10 @@ use std::sync::atomic::AtomicBool;
 use crc_fast::{CrcAlgorithm, Digest};
 use rustix::fs::FallocateFlags;
 use rustix::io::Errno;
-use writer_core::{Crc64Nvme, Error, ErrorKind, ObjectMetadata, Result, Segment, WriterOptions};
+use writer_core::{
+    Crc64Nvme, Error, ErrorKind, EventKind, ObjectMetadata, Reporter, Result, Segment,
+    WriterOptions,
+};
 use writer_tokio::{LeavingPart, MemoryBudget};
 
 use crate::copy::{Copier, Copy, Snapshot};
@@ -29,6 +32,7 @@ pub(crate) struct Output {
     copier: Copier,
     digest: Option<Digest>,
     written: u64,
+    reporter: Reporter,
 }
 
 impl Output {
@@ -38,6 +42,7 @@ impl Output {
         attributes: Attributes,
         budget: MemoryBudget,
         options: WriterOptions,
+        reporter: Reporter,
     ) -> Self {
         let checksum = options.enable_checksums;
         Self {
@@ -47,6 +52,7 @@ impl Output {
             copier: Copier::new(budget),
             digest: checksum.then(|| Digest::new(CrcAlgorithm::Crc64Nvme)),
             written: 0,
+            reporter,
         }
     }
 
@@ -114,7 +120,10 @@ impl Output {
                 }
             }
         }
-        self.write_memory(&mut slices)
+        self.write_memory(&mut slices)?;
+        let bytes = self.written;
+        self.reporter.tell(EventKind::Written { bytes });
+        Ok(())
     }
 
     /// Writes `slices` and empties them.
@@ -148,8 +157,13 @@ impl Output {
     ///
     /// Those of [`Copier::copy`].
     pub(crate) fn copy(&mut self, copy: &Copy, stop: &AtomicBool) -> Result<()> {
-        let file = &self.staging.file;
-        self.copier.copy(copy, file, self.digest.as_mut(), stop)?;
+        let (file, before) = (&self.staging.file, self.written);
+        let progress = |copied: u64| {
+            let bytes = before + copied;
+            self.reporter.tell(EventKind::Written { bytes });
+        };
+        let digest = self.digest.as_mut();
+        self.copier.copy(copy, file, digest, stop, progress)?;
         self.written += copy.len;
         Ok(())
     }
@@ -180,7 +194,7 @@ impl Output {
                 .set_len(self.written)
                 .map_err(|source| error::io("can't set the staging file's length", source))?;
         }
-        let metadata = self.staging.publish(directories)?;
+        let metadata = self.staging.publish(directories, &self.reporter)?;
         let mut receipt = describe(uri, &metadata);
         self.attributes.tell(&mut receipt);
         receipt.checksum = checksum;

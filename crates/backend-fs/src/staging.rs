@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use rustix::fs::{AtFlags, CWD, FlockOperation, Gid, Mode, OFlags, RenameFlags, Uid};
 use rustix::io::Errno;
-use writer_core::{Condition, Error, Result};
+use writer_core::{Condition, Error, EventKind, Reporter, Result, Step};
 
 use crate::condition::{Expected, already_exists};
 use crate::directory::Directories;
@@ -92,23 +92,33 @@ impl Staging {
     }
 
     /// Makes the file durable, and puts it in its place in one step, which is durable when its
-    /// [directory](Self::directory) is synced.
+    /// [directory](Self::directory) is synced. Tells `reporter` of it, but not that it is durable.
     ///
     /// # Errors
     ///
     /// `AlreadyExists` if only a new object may be made and there is one,
     /// `PreconditionFailed` if only another may be replaced.
-    pub(crate) fn publish(&self, directories: &Directories) -> Result<fs::Metadata> {
+    pub(crate) fn publish(
+        &self,
+        directories: &Directories,
+        reporter: &Reporter,
+    ) -> Result<fs::Metadata> {
         self.take_after_replaced()?;
-        self.file
-            .sync_all()
-            .map_err(|source| error::io("can't sync the staging file", source))?;
+        telling(reporter, Step::Sync, || {
+            let synced = self.file.sync_all();
+            synced.map_err(|source| error::io("can't sync the staging file", source))
+        })?;
+        reporter.tell(EventKind::Done {
+            step: Step::Sync,
+            bytes: 0,
+            reused: false,
+        });
         // Read now: nothing can fail once the object is visible, save the last sync.
         let metadata = self
             .file
             .metadata()
             .map_err(|source| error::io("can't look at the staging file", source))?;
-        self.put_in_place(directories)?;
+        telling(reporter, Step::Complete, || self.put_in_place(directories))?;
         Ok(metadata)
     }
 
@@ -265,6 +275,16 @@ impl Trace {
         // No code that holds the lock can panic half way through a change.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Does `work`, and tells that `step` began, and that it failed if it did.
+fn telling<T>(reporter: &Reporter, step: Step, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    reporter.tell(EventKind::Began { step, attempt: 1 });
+    let done = work();
+    if let Err(error) = &done {
+        reporter.tell(EventKind::Failed { step, error });
+    }
+    done
 }
 
 /// The time that a file must be given to be younger than the one that it replaces, whose inode

@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use async_trait::async_trait;
 use rustix::fs::OFlags;
@@ -13,7 +14,7 @@ use tokio::sync::oneshot;
 use tracing::Span;
 use writer_core::{
     ByteRange, Error, ErrorKind, ObjectLister, ObjectMetadata, ObjectReader, ObjectStore,
-    ObjectWriter, Result, Segment, WriterOptions,
+    ObjectWriter, Reporter, Result, Segment, WriterOptions,
 };
 use writer_tokio::{MemoryBudget, open_writer};
 
@@ -75,8 +76,12 @@ use writer_tokio::CleanUps;
 /// - **File ranges** are copied by the kernel (`copy_file_range`, which shares blocks where the
 ///   file system can); holes stay holes. A file that is copied and has another size or
 ///   modification time at the end of the copy fails the write.
-/// - **Content type and metadata** are kept as extended attributes, `user.mime_type` and
-///   `user.<key>` with the key in lower case. Where there are none, such a write is refused.
+/// - **Content type, metadata, tags** and what is said to caches, browsers and readers of a
+///   language are kept as extended attributes: `user.mime_type`, `user.<key>` with the key of
+///   metadata in lower case, `user.s3dlio.cache-control`, `…content-disposition`,
+///   `…content-encoding`, `…content-language` and `…tags` (as [`writer_core::encode_tags`] writes them). Where there are
+///   none, such a write is refused; only a content type that was told by the name is left out.
+/// - **Storage classes** are refused, because a disk has none.
 /// - **Parts** can't be seen on a disk: they are of at most 256 KiB, whatever `part_size` says.
 ///
 /// # Tags
@@ -234,7 +239,8 @@ impl FileSystemObjectStore {
         let absolute = std::path::absolute(&path)
             .map_err(|source| error::io("can't tell the working directory", source))?;
         let named = uri.clone();
-        open_writer(&uri, options, move |options| {
+        let budget = self.budget.clone();
+        open_writer(&uri, options, &budget, move |options| {
             let writer = self.open_uncompressed(runtime, &named, &absolute, &options)?;
             Ok(Box::new(writer))
         })
@@ -247,12 +253,14 @@ impl FileSystemObjectStore {
         path: &Path,
         options: &WriterOptions,
     ) -> Result<FileSystemStreamingWriter> {
+        let started = Instant::now();
         let config = Config::new(options, self.budget.capacity())?;
-        let attributes = Attributes::new(options)?;
+        let mut attributes = Attributes::new(uri, options)?;
         let target = Target::resolve(path)?;
         path::check_object(&target.path)?;
         let staging = Staging::create(&self.directories, target, Expected::new(options))?;
         attributes.store(&staging.file)?;
+        let reporter = Reporter::open(uri, options);
         let worker = Worker::new(Task {
             uri: uri.to_owned(),
             staging,
@@ -262,6 +270,7 @@ impl FileSystemObjectStore {
             directories: Arc::clone(&self.directories),
             cleanups: Arc::clone(&self.cleanups),
             runtime,
+            reporter,
         });
         Ok(FileSystemStreamingWriter::new(
             worker,
@@ -269,6 +278,7 @@ impl FileSystemObjectStore {
             options,
             &self.budget,
             Arc::clone(&self.cleanups),
+            started,
         ))
     }
 
@@ -306,8 +316,10 @@ impl ObjectStore for FileSystemObjectStore {
 
     /// Walks the directories below `prefix`: `file:///d/ab` lists `/d/abc` and `/d/ab/x`. Links
     /// to files are listed, links to directories are not followed; staging files and names that
-    /// are not UTF-8 are left out. Each URI begins as `prefix` does. Content type and metadata
-    /// are not read; [`stat`](ObjectStore::stat) gives them.
+    /// are not UTF-8 are left out. Each URI begins as `prefix` does, and they come in the order of
+    /// their bytes; for that, the names of each directory are held while it is gone through.
+    /// Content type, metadata and other attributes are not read; [`stat`](ObjectStore::stat) gives
+    /// them.
     async fn list(&self, prefix: &str) -> Result<Box<dyn ObjectLister>> {
         let uri = prefix.to_owned();
         let lister = on_disk(uri.clone(), move || Lister::open(&uri)).await?;

@@ -12,7 +12,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot, watch};
 use tracing::Span;
-use writer_core::{Error, ErrorKind, ObjectMetadata, Result, WriterOptions};
+use writer_core::{
+    Error, ErrorKind, EventKind, ObjectMetadata, Reporter, Result, Step, WriterOptions,
+};
 use writer_tokio::{LeavingPart, MemoryBudget};
 
 use crate::copy::{Copy, Snapshot};
@@ -57,6 +59,7 @@ pub(crate) struct Task {
     pub(crate) directories: Arc<Directories>,
     pub(crate) cleanups: Arc<CleanUps>,
     pub(crate) runtime: Handle,
+    pub(crate) reporter: Reporter,
 }
 
 /// Shared by the writer, which queues, and the thread that works.
@@ -67,6 +70,7 @@ pub(crate) struct Worker {
     directories: Arc<Directories>,
     cleanups: Arc<CleanUps>,
     trace: Arc<Trace>,
+    reporter: Reporter,
     queue: Mutex<Queue>,
     /// Bytes were written, or the write failed.
     moved: Notify,
@@ -97,6 +101,7 @@ impl Worker {
             directories: task.directories,
             cleanups: task.cleanups,
             trace: Arc::clone(task.staging.trace()),
+            reporter: task.reporter.clone(),
             queue: Mutex::default(),
             moved: Notify::new(),
             failure: watch::Sender::default(),
@@ -106,6 +111,7 @@ impl Worker {
                 task.attributes,
                 task.budget,
                 task.options,
+                task.reporter,
             ))),
         })
     }
@@ -238,6 +244,10 @@ impl Worker {
         let result = match (job, output.as_mut()) {
             (Job::Discard(who), _) => {
                 drop(output.take());
+                let failure = self.failure();
+                self.reporter.tell(EventKind::GivenUp {
+                    error: failure.as_ref(),
+                });
                 match who {
                     Discard::Caller(reply) => {
                         let _nobody_waits = reply.send(self.trace.remove());
@@ -267,6 +277,9 @@ impl Worker {
         if error.kind() != ErrorKind::Closed {
             tracing::debug!(%error, "write failed");
         }
+        self.reporter.tell(EventKind::GivenUp {
+            error: Some(&error),
+        });
         self.latch(error);
     }
 
@@ -277,20 +290,44 @@ impl Worker {
         let (receipt, directory) = match placed.map_err(|error| error.with_uri(&self.uri)) {
             Ok(placed) => placed,
             Err(error) => {
+                self.reporter.tell(EventKind::GivenUp {
+                    error: Some(&error),
+                });
                 // A caller that has gone away finds the old object.
                 let _nobody_waits = reply.send(Err(error));
                 return None;
             }
         };
-        let span = self.span.clone();
+        let (span, reporter) = (self.span.clone(), self.reporter.clone());
         let synced = move |synced: Result<()>| {
             let _span = span.enter();
             let published = match synced {
                 Ok(()) => {
+                    let (step, bytes) = (Step::Complete, 0);
+                    let reused = false;
+                    reporter.tell(EventKind::Done {
+                        step,
+                        bytes,
+                        reused,
+                    });
+                    let bytes = receipt.size;
+                    reporter.tell(EventKind::Finished { bytes });
                     tracing::debug!(size = receipt.size, "published");
                     Ok(receipt)
                 }
-                Err(error) => Err(not_durable(error).with_uri(receipt.uri)),
+                Err(error) => {
+                    let error = not_durable(error).with_uri(receipt.uri);
+                    let step = Step::Complete;
+                    let error_told = &error;
+                    reporter.tell(EventKind::Failed {
+                        step,
+                        error: error_told,
+                    });
+                    reporter.tell(EventKind::GivenUp {
+                        error: Some(error_told),
+                    });
+                    Err(error)
+                }
             };
             // A caller that has gone away finds the new object.
             let _nobody_waits = reply.send(published);

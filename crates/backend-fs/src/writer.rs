@@ -5,6 +5,7 @@ use std::fmt;
 use std::fs::File;
 use std::future;
 use std::sync::{Arc, Weak};
+use std::time::Instant;
 
 use async_trait::async_trait;
 use tokio::sync::oneshot;
@@ -31,6 +32,7 @@ use writer_tokio::CleanUps;
 pub struct FileSystemStreamingWriter {
     intake: Intake,
     sink: Sink,
+    started: Instant,
 }
 
 impl FileSystemStreamingWriter {
@@ -40,6 +42,7 @@ impl FileSystemStreamingWriter {
         options: &WriterOptions,
         budget: &MemoryBudget,
         cleanups: Arc<CleanUps>,
+        started: Instant,
     ) -> Self {
         let preallocate = config
             .plan
@@ -57,6 +60,7 @@ impl FileSystemStreamingWriter {
                 ended: false,
             },
             intake: Intake::new(config.plan, budget, options.buffer_capacity),
+            started,
         }
     }
 
@@ -102,7 +106,10 @@ impl ObjectWriter for FileSystemStreamingWriter {
         self.sink.publish(reply);
         let result = answer.await.unwrap_or_else(|_| Err(error::shut_down()));
         self.sink.ended = true;
-        result.map_err(|error| self.named(error))
+        let mut receipt = result.map_err(|error| self.named(error))?;
+        receipt.elapsed = Some(self.started.elapsed());
+        receipt.peak_buffered = Some(self.intake.peak_held());
+        Ok(receipt)
     }
 
     async fn cancel(mut self: Box<Self>) -> Result<()> {

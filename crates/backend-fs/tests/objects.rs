@@ -14,6 +14,7 @@ use writer_core::{ByteRange, ErrorKind, ObjectStore, WriterOptions};
 fn described() -> WriterOptions {
     WriterOptions::default()
         .with_content_type("text/csv; charset=utf-8")
+        .with_content_encoding("br")
         .with_metadata("Owner", "Ünal")
         .with_metadata("empty", "")
 }
@@ -37,6 +38,8 @@ async fn content_type_and_metadata_come_back() {
     assert_eq!(receipt.metadata["owner"], "Ünal");
     let stat = place.store.stat(&uri).await.unwrap();
     assert_eq!(stat.content_type, receipt.content_type);
+    assert_eq!(receipt.content_encoding.as_deref(), Some("br"));
+    assert_eq!(stat.content_encoding, receipt.content_encoding);
     assert_eq!(stat.metadata, receipt.metadata);
     let reader = place.store.get(&uri, ByteRange::Full).await.unwrap();
     assert_eq!(reader.metadata(), &stat);
@@ -45,6 +48,7 @@ async fn content_type_and_metadata_come_back() {
     place.store.put(&uri, "x".into()).await.unwrap();
     let stat = place.store.stat(&uri).await.unwrap();
     assert_eq!((stat.content_type, stat.metadata.len()), (None, 0));
+    assert_eq!(stat.content_encoding, None);
 }
 
 #[tokio::test]
@@ -96,8 +100,53 @@ async fn metadata_that_can_not_be_kept_is_refused_with_the_name_of_the_option() 
         .unwrap();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
     assert!(error.message().contains("content_type"), "{error}");
+    let uri = mount.path().join("object.csv").display().to_string();
+    let guessed = WriterOptions::default().with_guessed_content_type(true);
+    let writer = place.store.create_writer(&uri, Some(guessed)).await;
+    let receipt = writer.unwrap().finish().await.unwrap();
+    assert_eq!(
+        receipt.content_type, None,
+        "it can't be kept, and nobody asked"
+    );
     place.store.put(&uri, "x".into()).await.unwrap();
     assert_eq!(place.store.stat(&uri).await.unwrap().size, 1);
+}
+
+#[tokio::test]
+async fn a_content_type_that_the_name_tells_is_kept() {
+    let place = Place::new();
+    for (name, expected) in [
+        ("a.json", Some("application/json")),
+        ("a.json.gz", Some("application/gzip")),
+        ("a", None),
+    ] {
+        let uri = place.uri(name);
+        let options = WriterOptions::default().with_guessed_content_type(true);
+        let writer = place.store.create_writer(&uri, Some(options)).await;
+        let receipt = writer.unwrap().finish().await.unwrap();
+        let stat = place.store.stat(&uri).await.unwrap();
+        assert_eq!(stat.content_type.as_deref(), expected, "{name}");
+        assert_eq!(receipt.content_type, stat.content_type, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_listing_is_in_the_order_of_uris() {
+    let place = Place::new();
+    let names = ["a-b", "a.txt", "a/b", "a/b.c/d", "a0", "b", "c/x/y", "c/x0"];
+    let mut expected: Vec<String> = Vec::new();
+    for name in names.into_iter().rev() {
+        let uri = place.uri(name);
+        place.store.put(&uri, "x".into()).await.unwrap();
+        expected.push(uri);
+    }
+    expected.sort();
+    let mut lister = place.store.list(&place.uri("")).await.unwrap();
+    let mut found = Vec::new();
+    while let Some(batch) = lister.next_batch().await.unwrap() {
+        found.extend(batch.into_iter().map(|object| object.uri));
+    }
+    assert_eq!(found, expected);
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! The S3 requests that a write is made of, each a function with our errors.
 
+pub(crate) mod attributes;
 mod look;
 
 use std::sync::Arc;
@@ -14,7 +15,9 @@ use aws_sdk_s3::config::interceptors::{
 };
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::{BoxError, SdkError};
-use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart};
+use aws_sdk_s3::types::{
+    ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart, ServerSideEncryption,
+};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use tracing::debug;
@@ -25,11 +28,13 @@ use crate::digest::PartDigest;
 use crate::error::{asks_to_slow_down, code_of, from_sdk, is_refusal, unsent};
 use crate::lanes::{Lane, Lanes};
 use crate::location::Location;
+use crate::protection::Protection;
 use crate::rate::Rate;
-
 use crate::retry::Retries;
+use crate::watch::Attempt;
 
-pub(crate) use self::look::{ListedPart, Parts, Pending};
+use self::attributes::describe;
+pub(crate) use self::look::{ListedPart, Parts, Pending, encoding};
 
 /// Checked this often whether a request makes progress.
 const PROGRESS_TICK: Duration = Duration::from_millis(500);
@@ -54,6 +59,8 @@ pub(crate) struct Api {
     pub(crate) rate: Option<Rate>,
     /// The service takes checksums.
     pub(crate) checksums: bool,
+    /// What goes with every object that is made.
+    pub(crate) protection: Arc<Protection>,
 }
 
 /// What the service says of a body that it stored.
@@ -62,6 +69,7 @@ pub(crate) struct Stored {
     pub(crate) e_tag: Option<String>,
     pub(crate) version_id: Option<String>,
     pub(crate) crc: Option<Crc64Nvme>,
+    pub(crate) encryption: Option<String>,
 }
 
 /// A part that is stored.
@@ -73,6 +81,8 @@ pub(crate) struct StoredPart {
     pub(crate) crc: Option<Crc64Nvme>,
     /// The service knows that checksum.
     pub(crate) is_known: bool,
+    /// An earlier upload had stored it.
+    pub(crate) is_reused: bool,
 }
 
 /// How CompleteMultipartUpload ended.
@@ -94,9 +104,8 @@ impl Api {
             .client
             .create_multipart_upload()
             .bucket(&self.location.bucket)
-            .key(&self.location.key)
-            .set_content_type(options.content_type.clone())
-            .set_metadata(metadata_of(options));
+            .key(&self.location.key);
+        let request = describe!(request, options, self.protection);
         // Declared here, or some services refuse the checksums of the parts.
         let request = if options.enable_checksums && self.checksums {
             request
@@ -112,6 +121,13 @@ impl Api {
         let output = answer?.map_err(|error| from_sdk("CreateMultipartUpload", error))?;
         match output.upload_id() {
             Some(id) if !id.is_empty() => {
+                let encryption = name_of(output.server_side_encryption());
+                if let Err(error) = self.protection.confirm(encryption.as_deref()) {
+                    return Err(match self.abort(id).await {
+                        Ok(_) => error,
+                        Err(left) => error.with_note(format!("upload {id} is left: {left}")),
+                    });
+                }
                 let full_object = output.checksum_type() == Some(&ChecksumType::FullObject);
                 Ok((id.into(), full_object))
             }
@@ -125,9 +141,11 @@ impl Api {
         upload_id: &str,
         part: &Part,
         digest: Option<PartDigest>,
+        attempt: Attempt,
     ) -> Result<(Stored, PartDigest)> {
         let lane = self.lanes.enter().await;
-        let outgoing = Outgoing::new(part, digest.is_none(), self.rate.clone());
+        attempt.begin();
+        let outgoing = Outgoing::new(part, digest.is_none(), self.rate.clone(), attempt);
         let sent = digest.unwrap_or_default();
         let request = self
             .client
@@ -148,6 +166,7 @@ impl Api {
             e_tag: output.e_tag().map(str::to_owned),
             version_id: None,
             crc: decode(output.checksum_crc64_nvme())?,
+            encryption: None,
         };
         let crc = sent.crc.or_else(|| outgoing.crc());
         Ok((stored, PartDigest { crc, ..sent }))
@@ -158,21 +177,22 @@ impl Api {
         part: &Part,
         digest: &PartDigest,
         options: &WriterOptions,
+        attempt: Attempt,
     ) -> Result<Stored> {
         let lane = self.lanes.enter().await;
-        let outgoing = Outgoing::new(part, false, self.rate.clone());
+        attempt.begin();
+        let outgoing = Outgoing::new(part, false, self.rate.clone(), attempt);
         let request = self
             .client
             .put_object()
             .bucket(&self.location.bucket)
             .key(&self.location.key)
             .content_length(signed(part.len())?)
-            .set_content_type(options.content_type.clone())
-            .set_metadata(metadata_of(options))
             .set_if_none_match(none_match(options))
             .set_if_match(quoted_match(options))
             .set_checksum_crc64_nvme(self.encode(digest.crc))
-            .body(outgoing.sdk_body().into())
+            .body(outgoing.sdk_body().into());
+        let request = describe!(request, options, self.protection)
             .customize()
             .interceptor(SendPart::new(&outgoing, digest));
         let output = self.moving(outgoing.progress(), request.send()).await;
@@ -196,6 +216,7 @@ impl Api {
             e_tag: output.e_tag().map(unquoted),
             version_id: output.version_id().map(str::to_owned),
             crc: decode(output.checksum_crc64_nvme())?,
+            encryption: name_of(output.server_side_encryption()),
         })
     }
 
@@ -248,6 +269,7 @@ impl Api {
             e_tag: known(output.e_tag()),
             version_id: output.version_id().map(str::to_owned),
             crc: decode(output.checksum_crc64_nvme())?,
+            encryption: name_of(output.server_side_encryption()),
         }))
     }
 
@@ -446,8 +468,8 @@ fn none_match(options: &WriterOptions) -> Option<String> {
     (options.if_exists == IfExists::Fail).then(|| "*".to_owned())
 }
 
-fn metadata_of(options: &WriterOptions) -> Option<std::collections::HashMap<String, String>> {
-    (!options.metadata.is_empty()).then(|| options.metadata.iter().map(owned).collect())
+fn name_of(encryption: Option<&ServerSideEncryption>) -> Option<String> {
+    encryption.map(|how| how.as_str().to_owned())
 }
 
 fn owned((key, value): (&String, &String)) -> (String, String) {

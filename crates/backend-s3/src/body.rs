@@ -15,6 +15,7 @@ use writer_core::{Crc64Nvme, Error, Part, Result, Segment};
 
 use crate::file::{Reading, read_cached};
 use crate::rate::{Rate, Turns};
+use crate::watch::Attempt;
 
 /// Bytes in one frame of a client that is not ours. hyper queues up to 16 frames, or 408 KiB,
 /// for each connection.
@@ -75,23 +76,32 @@ struct Inner {
     hash: bool,
     crc: OnceLock<Crc64Nvme>,
     rate: Option<Rate>,
+    /// Which request it is, if that is of interest.
+    attempt: Option<Attempt>,
 }
 
 impl Outgoing {
-    /// The bytes of `part`; each attempt makes its own. With `hash`, their checksum is computed
-    /// on their way; with `rate`, they leave as fast as that has it.
-    pub(crate) fn new(part: &Part, hash: bool, rate: Option<Rate>) -> Self {
-        Self::of_segments(part.segments().to_vec(), part.len(), hash, rate)
+    /// The bytes of `part`, for one `attempt`. With `hash`, their checksum is computed on their
+    /// way; with `rate`, they leave as fast as that has it.
+    pub(crate) fn new(part: &Part, hash: bool, rate: Option<Rate>, attempt: Attempt) -> Self {
+        let segments = part.segments().to_vec();
+        Self::of_segments(segments, part.len(), hash, rate, Some(attempt))
     }
 
     /// A body that is in memory.
     pub(crate) fn of_bytes(bytes: Vec<u8>) -> Self {
         let len = bytes.len() as u64;
         let segments = Vec::from_iter((len > 0).then(|| bytes.into()));
-        Self::of_segments(segments, len, false, None)
+        Self::of_segments(segments, len, false, None, None)
     }
 
-    fn of_segments(segments: Vec<Segment>, len: u64, hash: bool, rate: Option<Rate>) -> Self {
+    fn of_segments(
+        segments: Vec<Segment>,
+        len: u64,
+        hash: bool,
+        rate: Option<Rate>,
+        attempt: Option<Attempt>,
+    ) -> Self {
         Self(Arc::new(Inner {
             segments,
             len,
@@ -99,6 +109,7 @@ impl Outgoing {
             hash,
             crc: OnceLock::new(),
             rate,
+            attempt,
         }))
     }
 
@@ -113,6 +124,14 @@ impl Outgoing {
     /// The checksum of what was sent, once that is everything and if it was asked for.
     pub(crate) fn crc(&self) -> Option<Crc64Nvme> {
         self.0.crc.get().copied()
+    }
+
+    /// Says that so many bytes more are sent, and how many are left.
+    fn made(&self, sent: u64, left: u64) {
+        self.progress().made(sent);
+        if let Some(attempt) = self.0.attempt.as_ref().filter(|_| sent > 0) {
+            attempt.sent(sent, self.0.len - left, self.0.len);
+        }
     }
 
     pub(crate) fn cursor(&self) -> Cursor {
@@ -175,7 +194,7 @@ impl Cursor {
         self.turns.spend(bytes.len());
         let mut sent = bytes.len() as u64;
         self.left -= sent;
-        self.outgoing.progress().made(sent);
+        self.outgoing.made(sent, self.left);
         while let Some(front) = self.segments.front_mut() {
             sent -= front.split_to(sent).len();
             if !front.is_empty() {
@@ -259,7 +278,8 @@ mod tests {
 
     #[test]
     fn a_cursor_hashes_what_was_sent_and_knows_what_comes_next() {
-        let outgoing = Outgoing::new(&part_of(vec!["1234".into(), "56789".into()]), true, None);
+        let part = part_of(vec!["1234".into(), "56789".into()]);
+        let outgoing = Outgoing::new(&part, true, None, Attempt::default());
         let mut cursor = outgoing.cursor();
         assert_eq!(cursor.peek(3).unwrap().len(), 3);
         cursor.advance(b"123");
@@ -274,7 +294,7 @@ mod tests {
 
     #[test]
     fn an_empty_body_has_a_checksum_too() {
-        let outgoing = Outgoing::new(&part_of(Vec::new()), true, None);
+        let outgoing = Outgoing::new(&part_of(Vec::new()), true, None, Attempt::default());
         let _cursor = outgoing.cursor();
         assert_eq!(outgoing.crc(), Some(Crc64Nvme(0)));
     }

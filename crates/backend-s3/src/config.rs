@@ -9,6 +9,7 @@ use aws_sdk_s3::config::{Credentials, SharedHttpClient};
 use writer_core::PartLimits;
 
 use crate::profile::{Conditions, ServiceProfile};
+use crate::protection::Encryption;
 use crate::retry::RetryPolicy;
 
 /// Whether bodies are signed with SHA-256 (0.5 CPU seconds per GiB), besides their headers.
@@ -70,6 +71,11 @@ pub struct S3Config {
     pub expected_bucket_owner: Option<String>,
     /// Agree to pay for requests to buckets whose requesters do.
     pub requester_pays: bool,
+    /// How the service encrypts what is stored. Default: as the bucket says.
+    pub encryption: Option<Encryption>,
+    /// The canned ACL of what is stored, by the service's name: see
+    /// [`S3ObjectStore::with_acl`](crate::S3ObjectStore::with_acl). Default: none.
+    pub acl: Option<String>,
     /// What the service takes. Default: what its profile says.
     pub part_limits: Option<PartLimits>,
     /// Most bodies that all writers of the store send at once, from 1. Default 256. It is a
@@ -220,6 +226,20 @@ impl S3Config {
         self
     }
 
+    /// Sets [`encryption`](Self::encryption).
+    #[must_use]
+    pub fn with_encryption(mut self, encryption: Encryption) -> Self {
+        self.encryption = Some(encryption);
+        self
+    }
+
+    /// Sets [`acl`](Self::acl).
+    #[must_use]
+    pub fn with_acl(mut self, acl: impl Into<String>) -> Self {
+        self.acl = Some(acl.into());
+        self
+    }
+
     /// Sets [`part_limits`](Self::part_limits).
     #[must_use]
     pub fn with_part_limits(mut self, limits: PartLimits) -> Self {
@@ -301,6 +321,8 @@ impl fmt::Debug for S3Config {
             .field("conditions", &self.conditions)
             .field("expected_bucket_owner", &self.expected_bucket_owner)
             .field("requester_pays", &self.requester_pays)
+            .field("encryption", &self.encryption)
+            .field("acl", &self.acl)
             .field("part_limits", &self.part_limits)
             .field("max_in_flight", &self.max_in_flight)
             .field("ignore_slow_down", &self.ignore_slow_down)

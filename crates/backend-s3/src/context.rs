@@ -13,6 +13,7 @@ use crate::digest::{Hasher, PartDigest, Wanted};
 use crate::error::{Doubt, doubt};
 use crate::resume::Resumed;
 use crate::retry::Retries;
+use crate::watch::{Attempt, Attempts, Watch};
 
 /// The name under which an object's metadata keep the token of a conditional write.
 pub(crate) const TOKEN: &str = "writer-token";
@@ -29,6 +30,7 @@ pub(crate) struct Context {
     /// What tells this write's object from any other, where it has a condition.
     pub(crate) token: Option<String>,
     pub(crate) retry: Retries,
+    pub(crate) watch: Watch,
     pub(crate) hasher: Hasher,
     /// Payloads are signed, by configuration.
     pub(crate) sign: bool,
@@ -89,6 +91,19 @@ impl Context {
         }
     }
 
+    /// Whether the object, which is there by now, is encrypted as it was asked for.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Ambiguous`] if the service does not say so.
+    pub(crate) fn confirm_encryption(&self, stored: &Stored) -> Result<()> {
+        let confirmed = self.api.protection.confirm(stored.encryption.as_deref());
+        confirmed.map_err(|error| {
+            let text = format!("the object is stored, but {}", error.message());
+            Error::new(ErrorKind::Ambiguous, text).with_source(error)
+        })
+    }
+
     /// Looks whether the condition holds, where the service is not known to look.
     ///
     /// # Errors
@@ -115,12 +130,13 @@ impl Context {
         }
     }
 
-    /// Sends the request that makes `object` visible, with the attempt's number, until its outcome
-    /// is known.
+    /// Sends the request that makes `object` visible, with each of its `attempts`, until its
+    /// outcome is known.
     pub(crate) async fn make_visible<F>(
         &self,
         object: &Publication<'_>,
-        mut request: impl FnMut(u32) -> F,
+        attempts: &Attempts,
+        mut request: impl FnMut(Attempt) -> F,
     ) -> Result<Stored>
     where
         F: Future<Output = Result<Stored>>,
@@ -139,7 +155,7 @@ impl Context {
                 stored
             }
         };
-        match self.retry.run(attempt).await {
+        match attempts.run(&self.retry, attempt).await {
             Err(error) if lost.load(Ordering::Relaxed) => self.resolve(object, error).await,
             // The service says that it failed; where it is wrong, the object shows it.
             Err(error) if failed.load(Ordering::Relaxed) => {
@@ -204,6 +220,7 @@ impl Context {
                     e_tag: found.e_tag,
                     version_id: found.version_id,
                     crc: found.checksum,
+                    encryption: found.encryption,
                 }))
             }
             Some(false) => Ok(Found::Other),
@@ -254,5 +271,13 @@ pub(crate) fn damaged(sent: Crc64Nvme, stored: Crc64Nvme) -> Error {
     Error::new(
         ErrorKind::ChecksumMismatch,
         format!("the service stored CRC64NVME {stored}, but {sent} was sent"),
+    )
+}
+
+/// Why a body that was stored is sent again.
+pub(crate) fn unverified() -> Error {
+    Error::new(
+        ErrorKind::ChecksumMismatch,
+        "the service said no checksum of what it stored: once more, with one",
     )
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::watch;
 use tracing::{debug, warn};
-use writer_core::{Error, ErrorKind, Result};
+use writer_core::{Error, ErrorKind, Result, Step};
 
 use crate::api::Pending;
 use crate::context::Context;
@@ -64,12 +64,16 @@ pub(crate) async fn create(
             error.with_retryable(again)
         })
     };
-    let own = context.retry.run(attempt).await.map(|(id, full_object)| {
-        debug!(upload_id = %id, full_object, "created");
-        context.service.created(full_object);
-        context.running.add(&id);
-        id
-    });
+    let steps = context.watch.step(Step::Create);
+    let own = steps
+        .run_short(&context.retry, attempt)
+        .await
+        .map(|(id, full_object)| {
+            debug!(upload_id = %id, full_object, "created");
+            context.service.created(full_object);
+            context.running.add(&id);
+            id
+        });
     let id = own.as_ref().ok().cloned();
     created.send_replace(Some(own));
     let lost = lost.load(Ordering::Relaxed);

@@ -90,5 +90,8 @@ fn entry(api: &Api, object: &Object) -> Option<Result<ObjectMetadata>> {
     let mut metadata = ObjectMetadata::new(uri, size);
     metadata.e_tag = object.e_tag().map(unquoted);
     metadata.last_modified = object.last_modified().and_then(|at| (*at).try_into().ok());
+    metadata.storage_class = object
+        .storage_class()
+        .map(|class| class.as_str().to_owned());
     Some(Ok(metadata))
 }

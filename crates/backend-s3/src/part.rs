@@ -2,17 +2,17 @@
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::{Notify, watch};
 use tracing::debug;
-use writer_core::{Error, ErrorKind, Result};
+use writer_core::{Error, ErrorKind, EventKind, Result};
 use writer_tokio::LeavingPart;
 
 use crate::api::{Stored, StoredPart};
 use crate::checks::Hashing;
-use crate::context::{Context, Verdict, damaged};
+use crate::context::{Context, Verdict, damaged, unverified};
 use crate::digest::PartDigest;
+use crate::watch::Attempts;
 
 /// The upload id, or why there is none, once the service has answered.
 pub(crate) type Created = watch::Receiver<Option<Result<Arc<str>>>>;
@@ -22,7 +22,7 @@ pub(crate) struct PartTask {
     pub(crate) context: Context,
     pub(crate) created: Created,
     pub(crate) part: LeavingPart,
-    pub(crate) retries: Arc<AtomicU64>,
+    pub(crate) attempts: Attempts,
     /// Says that everything waits for this part, which is to be sent a second time.
     pub(crate) late: Arc<Notify>,
 }
@@ -38,7 +38,12 @@ impl PartTask {
 
     pub(crate) async fn run(self) -> Result<StoredPart> {
         let sent = self.race().await;
-        sent.map_err(|error| error.with_part(self.number()))
+        let sent = sent.map_err(|error| error.with_part(self.number()));
+        match &sent {
+            Ok(stored) => self.attempts.done(stored.len, stored.is_reused),
+            Err(error) => self.attempts.failed(error),
+        }
+        sent
     }
 
     /// Sends the part, and once more if it is late: what is stored first counts.
@@ -49,6 +54,8 @@ impl PartTask {
             sent = &mut first => return sent,
             () = self.late.notified() => debug!("late, sent a second time"),
         }
+        let part = self.number();
+        self.context.watch.tell(EventKind::Repeated { part });
         // Boxed, so that the parts that are not late do not have room for it.
         let mut second = Box::pin(self.send());
         tokio::select! {
@@ -65,6 +72,7 @@ impl PartTask {
     }
 
     async fn send(&self) -> Result<StoredPart> {
+        let attempts = self.attempts.beside();
         if let Some(resumed) = &self.context.resumed
             && let Some(stored) = resumed.recognise(&self.context, self.part.part()).await?
         {
@@ -78,21 +86,23 @@ impl PartTask {
         };
         let upload_id = upload_id(&self.created).await?;
         match ahead {
-            Some(digest) => self.send_hashed(&upload_id, digest).await,
+            Some(digest) => self.send_hashed(&upload_id, digest, &attempts).await,
             None if self.context.hashing() == Hashing::AsSent => {
-                self.send_hashing(&upload_id).await
+                self.send_hashing(&upload_id, &attempts).await
             }
-            None => self.send_hashed(&upload_id, self.digest().await?).await,
+            None => {
+                let digest = self.digest().await?;
+                self.send_hashed(&upload_id, digest, &attempts).await
+            }
         }
     }
 
     /// Hashes the part while it is sent, and compares what the service says.
-    async fn send_hashing(&self, upload_id: &str) -> Result<StoredPart> {
+    async fn send_hashing(&self, upload_id: &str, attempts: &Attempts) -> Result<StoredPart> {
         let service = &self.context.service;
         let attempt = |attempt| async move {
-            count_retry(&self.retries, attempt);
             let (api, part) = (&self.context.api, self.part.part());
-            let (stored, sent) = api.upload_part(upload_id, part, None).await?;
+            let (stored, sent) = api.upload_part(upload_id, part, None, attempt).await?;
             match (sent.crc, stored.crc) {
                 (Some(sent), Some(stored)) if sent != stored => {
                     Err(damaged(sent, stored).with_retryable(true))
@@ -101,38 +111,48 @@ impl PartTask {
                 _ => Ok(None),
             }
         };
-        match self.context.retry.run(attempt).await {
+        let sent = attempts.run(&self.context.retry, attempt).await;
+        match sent {
             Ok(Some((stored, sent))) => {
                 service.proved_itself();
                 return self.stored(stored, sent);
             }
-            Ok(None) => service.wants_checksums(),
-            Err(error) if service.may_have_refused(&error) => {}
+            Ok(None) => {
+                service.wants_checksums();
+                attempts.in_vain(&unverified());
+            }
+            Err(error) if service.may_have_refused(&error) => attempts.in_vain(&error),
             Err(error) => return Err(error),
         }
         debug!("the service wants checksums with the parts");
         let digest = self.digest().await?;
-        self.send_hashed(upload_id, digest).await
+        self.send_hashed(upload_id, digest, attempts).await
     }
 
-    async fn send_hashed(&self, upload_id: &str, mut digest: PartDigest) -> Result<StoredPart> {
+    async fn send_hashed(
+        &self,
+        upload_id: &str,
+        mut digest: PartDigest,
+        attempts: &Attempts,
+    ) -> Result<StoredPart> {
         let context = &self.context;
         loop {
             let tells = !context.takes_no_checksums();
             let attempt = |attempt| async move {
-                count_retry(&self.retries, attempt);
                 let part = self.part.part();
                 let told = PartDigest {
                     crc: digest.crc.filter(|_| tells),
                     ..digest
                 };
-                let sent = context.api.upload_part(upload_id, part, Some(told)).await;
+                let api = &context.api;
+                let sent = api.upload_part(upload_id, part, Some(told), attempt).await;
                 let stored = sent.map(|(stored, _)| stored);
                 self.blame_source(stored, digest).await
             };
-            let stored = match context.retry.run(attempt).await {
+            let stored = match attempts.run(&context.retry, attempt).await {
                 Ok(stored) => stored,
                 Err(error) if tells && self.may_go_without(digest, &error) => {
+                    attempts.in_vain(&error);
                     digest = self.digest_with(true).await?;
                     continue;
                 }
@@ -142,6 +162,7 @@ impl PartTask {
                 Verdict::Stored => return self.stored(stored, digest),
                 Verdict::Unverified => {
                     context.service.set_silent();
+                    attempts.in_vain(&unverified());
                     digest = self.digest().await?;
                 }
                 Verdict::Damaged(error) => return Err(error),
@@ -170,6 +191,7 @@ impl PartTask {
             e_tag,
             crc: sent.crc,
             is_known: true,
+            is_reused: false,
         })
     }
 
@@ -206,8 +228,4 @@ pub(crate) async fn upload_id(created: &Created) -> Result<Arc<str>> {
         Ok(Some(id)) => id.clone(),
         _ => Err(Error::new(ErrorKind::Interrupted, "the runtime shuts down")),
     }
-}
-
-pub(crate) fn count_retry(retries: &AtomicU64, attempt: u32) {
-    retries.fetch_add(u64::from(attempt > 1), Ordering::Relaxed);
 }

@@ -13,7 +13,6 @@ use writer_core::{Crc64Nvme, Error, ErrorKind, Result};
 
 use crate::api::{Api, encode};
 use crate::context::token;
-use crate::digest::combine;
 use crate::error::from_sdk;
 use crate::location::Location;
 use crate::profile::ServiceProfile;
@@ -185,7 +184,7 @@ impl Trial {
         let whole = sizes[1..]
             .iter()
             .fold(crc(&self.body[..sizes[0]]), |whole, size| {
-                combine(whole, crc(&self.body[..*size]), *size as u64)
+                whole.followed_by(crc(&self.body[..*size]), *size as u64)
             });
         // Each is to be refused; what is not has completed the upload.
         let mut is_complete = false;

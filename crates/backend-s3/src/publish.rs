@@ -1,15 +1,12 @@
 //! Making an object visible: one PutObject, or CompleteMultipartUpload.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use tracing::debug;
-use writer_core::{Crc64Nvme, Error, ErrorKind, Result};
+use writer_core::{Crc64Nvme, Error, ErrorKind, Part, Result, Step};
 use writer_tokio::{LeavingPart, Sources};
 
 use crate::api::{Completed, Stored, StoredPart};
-use crate::context::{Context, Publication, Verdict, damaged};
-use crate::digest::combine;
-use crate::part::count_retry;
+use crate::context::{Context, Publication, Verdict, damaged, unverified};
+use crate::watch::{Attempt, Attempts};
 
 /// What the service confirmed.
 #[derive(Clone, Debug)]
@@ -19,7 +16,7 @@ pub(crate) struct Receipt {
     pub(crate) e_tag: Option<String>,
     pub(crate) version_id: Option<String>,
     pub(crate) checksum: Option<Crc64Nvme>,
-    pub(crate) retries: u64,
+    pub(crate) encryption: Option<String>,
     pub(crate) bytes_reused: u64,
 }
 
@@ -28,10 +25,24 @@ pub(crate) async fn put(
     context: &Context,
     mut whole: LeavingPart,
     sources: &Sources,
-    retries: &AtomicU64,
 ) -> Result<Receipt> {
     whole.begin();
     let part = whole.part();
+    let attempts = context.watch.step(Step::Part(part.number()));
+    let stored = put_whole(context, part, sources, &attempts).await;
+    match &stored {
+        Ok(_) => attempts.done(part.len(), false),
+        Err(error) => attempts.failed(error),
+    }
+    stored
+}
+
+async fn put_whole(
+    context: &Context,
+    part: &Part,
+    sources: &Sources,
+    attempts: &Attempts,
+) -> Result<Receipt> {
     // An object that is created only can't be sent a second time if no checksum comes back.
     let mut sign = context.signs() || context.condition.is_some();
     loop {
@@ -41,8 +52,8 @@ pub(crate) async fn put(
         context.check_first().await?;
         let digest = &digest;
         let put = |attempt| async move {
-            count_retry(retries, attempt);
-            let sent = context.api.put_object(part, digest, &context.sent).await;
+            let options = &context.sent;
+            let sent = context.api.put_object(part, digest, options, attempt).await;
             sent.map_err(|error| blame(sources, error))
         };
         let object = Publication {
@@ -50,23 +61,25 @@ pub(crate) async fn put(
             whole: digest.crc,
             upload_id: None,
         };
-        let stored = context.make_visible(&object, put).await?;
+        let stored = context.make_visible(&object, attempts, put).await?;
         match context.verify(&stored, digest) {
             Verdict::Stored => {}
             Verdict::Unverified => {
                 context.service.set_silent();
+                attempts.in_vain(&unverified());
                 sign = true;
                 continue;
             }
             Verdict::Damaged(error) => return Err(error),
         }
+        context.confirm_encryption(&stored)?;
         return Ok(Receipt {
             size: part.len(),
             parts: 1,
             e_tag: stored.e_tag,
             version_id: stored.version_id,
             checksum: digest.crc,
-            retries: retries.load(Ordering::Relaxed),
+            encryption: stored.encryption,
             bytes_reused: 0,
         });
     }
@@ -89,14 +102,14 @@ pub(crate) async fn complete(
     context: &Context,
     upload_id: &str,
     parts: &[StoredPart],
-    retries: &AtomicU64,
 ) -> Result<Receipt> {
     let size = parts.iter().map(|part| part.len).sum();
     let whole = whole_checksum(parts);
     context.options.check_whole(whole)?;
     context.check_first().await?;
-    let complete = |attempt| {
-        count_retry(retries, attempt);
+    let attempts = context.watch.step(Step::Complete);
+    let complete = |attempt: Attempt| {
+        attempt.begin();
         complete_once(context, upload_id, parts, whole)
     };
     let object = Publication {
@@ -104,7 +117,12 @@ pub(crate) async fn complete(
         whole,
         upload_id: Some(upload_id),
     };
-    let completed = context.make_visible(&object, complete).await?;
+    let completed = context.make_visible(&object, &attempts, complete).await;
+    match &completed {
+        Ok(_) => attempts.done(0, false),
+        Err(error) => attempts.failed(error),
+    }
+    let completed = completed?;
     if let (Some(sent), Some(stored)) = (whole, completed.crc)
         && sent != stored
     {
@@ -113,6 +131,8 @@ pub(crate) async fn complete(
     debug!(size, parts = parts.len(), "completed");
     if let Some(resumed) = &context.resumed {
         resumed.conclude();
+        // That of any other upload was confirmed when it was created.
+        context.confirm_encryption(&completed)?;
     }
     Ok(Receipt {
         size,
@@ -120,7 +140,7 @@ pub(crate) async fn complete(
         e_tag: completed.e_tag,
         version_id: completed.version_id,
         checksum: whole,
-        retries: retries.load(Ordering::Relaxed),
+        encryption: completed.encryption,
         bytes_reused: context
             .resumed
             .as_ref()
@@ -178,6 +198,6 @@ fn whole_checksum(parts: &[StoredPart]) -> Option<Crc64Nvme> {
     let mut parts = parts.iter();
     let first = parts.next()?.crc?;
     parts.try_fold(first, |whole, part| {
-        Some(combine(whole, part.crc?, part.len))
+        Some(whole.followed_by(part.crc?, part.len))
     })
 }

@@ -5,6 +5,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::ChecksumMode;
 use writer_core::{ByteRange, Error, ErrorKind, ObjectMetadata, ObjectReader, Result, Segment};
 
+use crate::api::attributes::tell;
 use crate::api::{Api, decode, unquoted, unsigned};
 use crate::context::TOKEN;
 use crate::error::from_sdk;
@@ -41,7 +42,7 @@ impl S3Reader {
         metadata.version_id = output.version_id().map(str::to_owned);
         metadata.checksum = decode(output.checksum_crc64_nvme())?;
         metadata.last_modified = output.last_modified().and_then(|at| (*at).try_into().ok());
-        metadata.content_type = output.content_type().map(str::to_owned);
+        tell!(metadata, output);
         metadata.metadata = output.metadata.into_iter().flatten().collect();
         metadata.metadata.remove(TOKEN);
         Ok(Self {

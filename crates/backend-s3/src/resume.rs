@@ -14,12 +14,12 @@ use tracing::{info, warn};
 use writer_core::{
     Crc64Nvme, Error, ErrorKind, ObjectWriter, Part, PartLimits, Result, WriterOptions,
 };
-use writer_tokio::Codec;
 
 use crate::api::{Parts, Pending, StoredPart};
 use crate::context::Context;
 use crate::digest::{PartDigest, Wanted};
 use crate::location::Location;
+use crate::protection::Protection;
 use crate::store::S3ObjectStore;
 
 /// An upload that was written to more recently may be somebody's who is still at it.
@@ -89,8 +89,10 @@ impl S3ObjectStore {
     /// MD5, where its ETag is that), with what is written now; one that differs is sent again.
     /// Where there is no upload, one is begun.
     ///
-    /// The part size is that of the upload. Its content type and metadata were said when it was
-    /// begun, and can't change any more. The receipt's
+    /// The part size is that of the upload. Its content type, metadata, tags and other attributes,
+    /// its encryption and its ACL were said when it was begun, and can't change any more: a warning
+    /// tells what is ignored. If the store asks for an encryption, the service must say at the end
+    /// that this is the object's. The receipt's
     /// [`bytes_reused`](writer_core::ObjectMetadata::bytes_reused) says how much was there.
     ///
     /// ```no_run
@@ -116,7 +118,7 @@ impl S3ObjectStore {
     /// # Errors
     ///
     /// [`InvalidInput`](ErrorKind::InvalidInput) if the only uploads there are may be somebody's,
-    /// or if the object's name asks for compression; [`NotFound`](ErrorKind::NotFound) if the named
+    /// or if the object would be compressed; [`NotFound`](ErrorKind::NotFound) if the named
     /// upload has ended; else as [`create_writer`](writer_core::ObjectStore::create_writer).
     ///
     /// # Cancellation
@@ -139,7 +141,7 @@ impl S3ObjectStore {
         options: &WriterOptions,
     ) -> Result<Option<Arc<Resumed>>> {
         let uri = location.uri();
-        if options.enable_compression && Codec::of_name(&uri).is_some() {
+        if options.codec_for(&uri).is_some() {
             return Err(Error::new(
                 ErrorKind::InvalidInput,
                 "what is compressed on its way can't be resumed: switch compression off",
@@ -268,15 +270,25 @@ impl Resumed {
     }
 
     /// `options` as this upload allows them: with its part size, if that is one.
-    pub(crate) fn fit(&self, mut options: WriterOptions, limits: PartLimits) -> WriterOptions {
+    pub(crate) fn fit(
+        &self,
+        mut options: WriterOptions,
+        limits: PartLimits,
+        protection: &Protection,
+    ) -> WriterOptions {
         let size = self.part_size(options.part_size);
         if (limits.min_part_size..=limits.max_part_size).contains(&size) {
             options.part_size = size;
         }
-        if options.content_type.is_some() || !options.metadata.is_empty() {
+        let mut said = options.attributes();
+        if !protection.is_none() {
+            said.push("encryption and ACL");
+        }
+        if !said.is_empty() {
+            let said = said.join(", ");
             warn!(
                 upload_id = %self.upload_id,
-                "content type and metadata were said when the upload was begun, and do not change"
+                "{said}: that was said when the upload was begun, and does not change"
             );
         }
         options
@@ -300,6 +312,7 @@ impl Resumed {
         Ok(crc.filter(|_| is_same).map(|crc| StoredPart {
             crc: context.options.enable_checksums.then_some(crc),
             is_known: stored.crc.is_some(),
+            is_reused: true,
             ..stored.clone()
         }))
     }

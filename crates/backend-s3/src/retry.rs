@@ -105,7 +105,20 @@ impl Retries {
 
     /// Calls `request` with the attempt's number, from 1, until it succeeds, fails for good, or
     /// the attempts are used up.
-    pub(crate) async fn run<T, F>(&self, mut request: impl FnMut(u32) -> F) -> Result<T>
+    pub(crate) async fn run<T, F>(&self, request: impl FnMut(u32) -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        self.run_watched(request, |_error| {}).await
+    }
+
+    /// As [`run`](Self::run), and calls `again` with the error of each attempt that is to be
+    /// followed by another.
+    pub(crate) async fn run_watched<T, F>(
+        &self,
+        mut request: impl FnMut(u32) -> F,
+        again: impl Fn(&Error),
+    ) -> Result<T>
     where
         F: Future<Output = Result<T>>,
     {
@@ -128,6 +141,7 @@ impl Retries {
                     } else {
                         tracing::warn!(%error, attempt, "still failing, trying again");
                     }
+                    again(&error);
                     tokio::time::sleep(wait).await;
                     turn.came();
                     attempt += 1;

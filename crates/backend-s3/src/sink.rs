@@ -10,7 +10,8 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::Instrument;
 use writer_core::{
-    Condition, Crc64Nvme, Error, ErrorKind, Page, PartPlan, Result, Segment, WriterOptions,
+    Condition, Crc64Nvme, Error, ErrorKind, Page, PartPlan, Reporter, Result, Segment,
+    WriterOptions,
 };
 use writer_tokio::{CleanUps, Intake, LeavingPart, PAGE_SIZE, PartSink, Sources};
 
@@ -20,6 +21,7 @@ use crate::publish::Receipt;
 use crate::resume::Resumed;
 use crate::store::S3ObjectStore;
 use crate::upload::{self, Command};
+use crate::watch::Watch;
 
 /// How a multipart upload behaves: what [`WriterOptions`] say, and when parts leave and stay.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,14 +91,21 @@ pub struct MultipartCompleteInfo {
     /// CRC64NVME of the whole object, which the service has checked as a whole or part by part;
     /// `None` with checksums off.
     pub checksum: Option<Crc64Nvme>,
+    /// How the service encrypts it, if it says so, in its words.
+    pub encryption: Option<String>,
     /// Size in bytes.
     pub total_bytes: u64,
     /// Parts sent: 1 for an object that was one PutObject.
     pub parts: u32,
     /// Requests that were tried again.
     pub retries: u64,
+    /// Bytes of bodies that were sent more than once, whole or in part.
+    pub bytes_resent: u64,
     /// Bytes that an earlier upload had stored, and that were not sent again.
     pub bytes_reused: u64,
+    /// The most bytes of memory that the sink held at once: pages as a whole, owned segments by
+    /// their length.
+    pub peak_buffered: u64,
     /// From the making of the sink to the confirmation.
     pub elapsed: Duration,
 }
@@ -132,18 +141,21 @@ impl StreamingMultipartSink {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidInput`] for options out of bounds or outside of a tokio runtime,
-    /// [`ErrorKind::LimitExceeded`] for an expected size that does not fit.
+    /// [`ErrorKind::InvalidInput`] for options out of bounds, tags that S3 does not take, or outside
+    /// of a tokio runtime, [`ErrorKind::LimitExceeded`] for an expected size that does not fit.
     pub fn new(
         store: &S3ObjectStore,
         bucket: &str,
         key: &str,
-        config: MultipartUploadConfig,
+        mut config: MultipartUploadConfig,
     ) -> Result<Self> {
         let location = Location {
             bucket: bucket.to_owned(),
             key: key.to_owned(),
         };
+        let uri = location.uri();
+        let checked = store.prepare(&uri, &mut config.writer);
+        checked.map_err(|error| error.with_uri(uri))?;
         Self::at(store, location, config, None)
     }
 
@@ -177,7 +189,8 @@ impl StreamingMultipartSink {
         let auto_flush = config.auto_flush;
         let whole = plan.total().is_some_and(|total| total <= plan.part_size(1));
         let condition = store.condition(&config.writer, !whole)?;
-        let context = store.upload_context(location, config, condition, resumed);
+        let watch = Watch::new(Reporter::open(&location.uri(), &config.writer));
+        let context = store.upload_context(location, config, condition, resumed, watch);
         Ok(Self {
             intake: Intake::new(plan, budget, set_aside),
             sources: Sources::default(),
@@ -299,14 +312,18 @@ impl StreamingMultipartSink {
         let sources = mem::take(&mut self.sources);
         let receipt = self.outbox.finish(sources).await;
         let receipt = self.named(receipt)?;
+        let watch = &self.outbox.context.watch;
         Ok(MultipartCompleteInfo {
             e_tag: receipt.e_tag,
             version_id: receipt.version_id,
             checksum: receipt.checksum,
+            encryption: receipt.encryption,
             total_bytes: receipt.size,
             parts: receipt.parts,
-            retries: receipt.retries,
+            retries: watch.retries(),
+            bytes_resent: watch.bytes_resent(receipt.size - receipt.bytes_reused),
             bytes_reused: receipt.bytes_reused,
+            peak_buffered: self.intake.peak_held(),
             elapsed: self.started.elapsed(),
         })
     }
@@ -418,6 +435,7 @@ impl Outbox {
     async fn cancel(&mut self) -> Result<()> {
         self.held.clear();
         if self.upload.is_none() {
+            self.context.watch.given_up(None);
             return Ok(());
         }
         let (reply, answer) = oneshot::channel();
@@ -434,6 +452,7 @@ impl PartSink for Outbox {
     }
 
     fn accept(&mut self, part: LeavingPart) {
+        self.context.watch.queued(part.part());
         if self.auto_flush {
             self.send_part(part);
         } else {
@@ -460,6 +479,8 @@ impl PartSink for Outbox {
         self.held.clear();
         if self.upload.is_some() {
             self.send(Command::Fail(error.clone()));
+        } else {
+            self.context.watch.given_up(Some(error));
         }
     }
 }
@@ -469,6 +490,8 @@ impl Drop for Outbox {
         if let Some(line) = &self.upload {
             let abandon = Command::Abandon(self.cleanups.begin());
             let _ = line.commands.send(abandon);
+        } else {
+            self.context.watch.given_up(None);
         }
     }
 }

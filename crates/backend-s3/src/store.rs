@@ -11,9 +11,10 @@ use writer_core::{
     ByteRange, Condition, Error, ErrorKind, IfExists, ObjectLister, ObjectMetadata, ObjectReader,
     ObjectStore, ObjectWriter, PartLimits, PartSizing, Result, Segment, WriterOptions,
 };
-use writer_tokio::{CleanUps, MemoryBudget, open_writer};
+use writer_tokio::{CleanUps, MemoryBudget, guess_content_type, open_writer};
 
 use crate::api::Api;
+use crate::api::attributes::check_tags;
 use crate::checks::Service;
 use crate::config::{PayloadSigning, S3Config};
 use crate::connect::{Connected, connect, tuned};
@@ -25,11 +26,13 @@ use crate::lanes::Lanes;
 use crate::lister::S3Lister;
 use crate::location::Location;
 use crate::profile::{Conditions, ServiceProfile};
+use crate::protection::Protection;
 use crate::rate::Rate;
 use crate::reader::S3Reader;
 use crate::resume::{Resume, Resumed};
 use crate::retry::Retries;
 use crate::sink::{MultipartUploadConfig, StreamingMultipartSink};
+use crate::watch::Watch;
 use crate::writer::S3StreamingWriter;
 
 /// Four writers at their default of 64 parts each.
@@ -68,6 +71,7 @@ struct Inner {
 pub(crate) struct Mode {
     pub(crate) resume: Option<Resume>,
     pub(crate) keep_parts: bool,
+    pub(crate) protection: Protection,
 }
 
 impl S3ObjectStore {
@@ -147,7 +151,13 @@ impl S3ObjectStore {
             ),
             rate: rate(config)?,
             repeat_late: !config.wait_for_late_parts,
-            mode: Mode::default(),
+            mode: Mode {
+                protection: Protection {
+                    encryption: config.encryption.clone(),
+                    acl: config.acl.clone(),
+                },
+                ..Mode::default()
+            },
         })))
     }
 
@@ -191,6 +201,7 @@ impl S3ObjectStore {
         config: MultipartUploadConfig,
         condition: Option<Condition>,
         resumed: Option<Arc<Resumed>>,
+        watch: Watch,
     ) -> Context {
         let mut options = config.writer;
         // What an upload that is taken up again has as metadata was said when it was begun.
@@ -213,6 +224,7 @@ impl S3ObjectStore {
             condition,
             token,
             retry: self.0.retry.clone(),
+            watch,
             hasher: self.0.hasher.clone(),
             sign: self.0.sign,
             service: Arc::clone(&self.0.service),
@@ -247,7 +259,16 @@ impl S3ObjectStore {
             lanes: self.0.lanes.clone(),
             rate: self.0.rate.clone(),
             checksums: self.0.profile.checksums,
+            protection: Arc::new(self.0.mode.protection.clone()),
         }
+    }
+
+    /// Refuses what the service would, and tells the content type by the name, if that is asked
+    /// for.
+    pub(crate) fn prepare(&self, uri: &str, options: &mut WriterOptions) -> Result<()> {
+        check_tags(options)?;
+        guess_content_type(uri, options)?;
+        Ok(())
     }
 
     pub(crate) async fn open(
@@ -266,13 +287,23 @@ impl S3ObjectStore {
             resumed = found.map_err(|error| error.with_uri(uri))?;
         }
         if let Some(resumed) = &resumed {
-            options = resumed.fit(options, self.part_limits());
+            options = resumed.fit(options, self.part_limits(), &self.0.mode.protection);
         }
+        let prepared = self.prepare(uri, &mut options);
+        prepared.map_err(|error| error.with_uri(uri))?;
         if self.0.profile.equal_parts && options.part_sizing == PartSizing::Auto {
             options.part_sizing = PartSizing::Uniform;
         }
         let (store, named) = (self.clone(), uri.to_owned());
-        open_writer(uri, options, move |options| {
+        if self.0.mode.keep_parts && options.codec.is_some() {
+            return Err(Error::new(
+                ErrorKind::InvalidInput,
+                "parts are kept to be resumed, and what is compressed on its way can't be: leave \
+                 out one of them",
+            )
+            .with_uri(uri));
+        }
+        open_writer(uri, options, &self.0.budget, move |options| {
             let mut config = MultipartUploadConfig::from(options);
             config.keep_parts = store.0.mode.keep_parts;
             let sink = StreamingMultipartSink::at(&store, location, config, resumed)?;

@@ -10,13 +10,13 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tracing::{Instrument, debug, debug_span, warn};
-use writer_core::{Error, ErrorKind, Result};
+use writer_core::{Error, ErrorKind, EventKind, Result, Step};
 use writer_tokio::{CleanUp, LeavingPart, Sources};
 
 use crate::api::StoredPart;
@@ -98,7 +98,6 @@ struct Upload {
     left: Option<Error>,
     /// Tells the task that creates the upload not to try again.
     stopping: Arc<AtomicBool>,
-    retries: Arc<AtomicU64>,
 }
 
 impl Upload {
@@ -123,7 +122,6 @@ impl Upload {
             ended: false,
             left: None,
             stopping: Arc::default(),
-            retries: Arc::default(),
         }
     }
 
@@ -160,8 +158,8 @@ impl Upload {
             let task = PartTask {
                 context: self.context.clone(),
                 created: created.clone(),
+                attempts: self.context.watch.step(Step::Part(part.part().number())),
                 part,
-                retries: Arc::clone(&self.retries),
                 late: Arc::default(),
             };
             self.stragglers
@@ -231,6 +229,8 @@ impl Upload {
                 self.ended = true;
                 self.remove_lost().await;
                 self.leave();
+                let bytes = receipt.size;
+                self.context.watch.tell(EventKind::Finished { bytes });
                 Ok(receipt)
             }
             Err(error) => Err(self.fail(error).await),
@@ -254,7 +254,7 @@ impl Upload {
             sources.verify()?;
             return self.complete().await;
         };
-        let receipt = publish::put(&self.context, whole, sources, &self.retries).await?;
+        let receipt = publish::put(&self.context, whole, sources).await?;
         // An upload that was taken up, and that turned out not to be needed.
         if let Some(resumed) = &self.context.resumed {
             let upload_id = &resumed.upload_id;
@@ -275,7 +275,7 @@ impl Upload {
         };
         let upload_id = upload_id(created).await?;
         self.stored.sort_unstable_by_key(|part| part.number);
-        publish::complete(&self.context, &upload_id, &self.stored, &self.retries).await
+        publish::complete(&self.context, &upload_id, &self.stored).await
     }
 
     /// Latches `error`, so that the producer hears of it at once, and cleans up. Gives the error
@@ -307,6 +307,8 @@ impl Upload {
             self.ended = true;
             self.left = self.clean_up().await.err();
             self.leave();
+            let failure = self.failure.borrow().clone();
+            self.context.watch.given_up(failure.as_ref());
         }
         match &self.left {
             Some(left) => Err(left.clone()),
@@ -377,13 +379,21 @@ impl Upload {
             return Ok(());
         };
         let (api, retries) = (&self.context.api, &self.context.retry);
-        api.abort_whole(retries, &upload_id).await
+        let step = self.context.watch.step(Step::Abort);
+        step.next().begin();
+        let aborted = api.abort_whole(retries, &upload_id).await;
+        match &aborted {
+            Ok(()) => step.done(0, false),
+            Err(error) => step.failed(error),
+        }
+        aborted
     }
 
     async fn on_writer_gone(&mut self, cleanup: Option<&CleanUp>) {
         if !self.ended && !self.context.abort_on_drop {
             self.active.shutdown().await;
             self.leave();
+            self.context.watch.given_up(None);
             return;
         }
         if let Err(error) = self.stop().await {

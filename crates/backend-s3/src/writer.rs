@@ -23,6 +23,18 @@ impl S3StreamingWriter {
         // Those of an upload that is taken up again were said when it was begun.
         if !sink.is_resumed() {
             receipt.content_type.clone_from(&options.content_type);
+            receipt.cache_control.clone_from(&options.cache_control);
+            receipt
+                .content_disposition
+                .clone_from(&options.content_disposition);
+            receipt
+                .content_language
+                .clone_from(&options.content_language);
+            receipt.storage_class.clone_from(&options.storage_class);
+            receipt.tags.clone_from(&options.tags);
+            receipt
+                .content_encoding
+                .clone_from(&options.content_encoding);
             receipt.metadata.clone_from(&options.metadata);
             receipt.metadata.remove(TOKEN);
         }
@@ -63,7 +75,12 @@ impl ObjectWriter for S3StreamingWriter {
         receipt.e_tag = info.e_tag;
         receipt.version_id = info.version_id;
         receipt.checksum = info.checksum;
+        receipt.encryption = info.encryption;
         receipt.parts = Some(info.parts);
+        receipt.retries = Some(info.retries);
+        receipt.bytes_resent = Some(info.bytes_resent);
+        receipt.elapsed = Some(info.elapsed);
+        receipt.peak_buffered = Some(info.peak_buffered);
         receipt.bytes_reused = is_resumed.then_some(info.bytes_reused);
         Ok(receipt)
     }

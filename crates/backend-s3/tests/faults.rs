@@ -68,7 +68,7 @@ async fn passing_faults_are_survived() {
     for fault in &faults {
         assert!(fault.count() > 0, "{fault:?} was not injected");
     }
-    assert_eq!(info.retries, 6);
+    assert_eq!(info.retries, 7);
     assert!(server.uploads().is_empty());
 }
 

@@ -1,9 +1,13 @@
 //! The command line.
 
+pub(crate) mod attributes;
+mod bench;
+mod compression;
 #[cfg(feature = "s3")]
 mod connection;
 mod tools;
 mod variables;
+pub(crate) mod watch;
 
 use std::ffi::OsString;
 
@@ -12,13 +16,15 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 use globset::Glob;
 use writer_core::{ByteRange, Crc64Nvme};
 
+pub(crate) use self::bench::BenchArgs;
+pub(crate) use self::compression::{CompressionArgs, DecodingArgs};
 #[cfg(feature = "s3")]
 pub(crate) use self::connection::{Conditions, ConnectionArgs, PayloadSigning, S3WriteArgs};
 pub(crate) use self::tools::{CompletionsArgs, ManArgs};
 pub(crate) use self::variables::parse;
 #[cfg(feature = "s3")]
 use crate::values::parse_age;
-use crate::values::{parse_entry, parse_range, parse_size};
+use crate::values::{parse_range, parse_size};
 
 /// Stream objects to S3 and to the file system.
 ///
@@ -55,12 +61,14 @@ pub(crate) enum Command {
         after_help = examples::PUT
     )]
     Put(Box<PutArgs>),
-    /// Compare a file with an object as it is stored
+    /// Compare a file with an object, as it is stored or, if it is compressed, with what it holds
     ///
     /// There is no download if the service knows the object's checksum.
     #[command(after_help = examples::VERIFY)]
     Verify(VerifyArgs),
     /// Write an object, or a range of it, to standard output
+    ///
+    /// Its Content-Encoding (zstd, gzip) is undone.
     #[command(after_help = examples::CAT)]
     Cat(CatArgs),
     /// Show what is known of an object, one `key: value` per line
@@ -84,6 +92,9 @@ pub(crate) enum Command {
     #[cfg(feature = "s3")]
     #[command(after_help = examples::PROBE)]
     Probe(ProbeArgs),
+    /// Measure what writing costs here, with generated objects that are removed again
+    #[command(after_help = bench::EXAMPLES)]
+    Bench(Box<BenchArgs>),
     /// Print a completion script for a shell
     #[command(after_help = examples::COMPLETIONS)]
     Completions(CompletionsArgs),
@@ -329,12 +340,6 @@ pub(crate) struct PutArgs {
     /// Read the whole object into memory before it is stored
     #[arg(long, hide_short_help = true)]
     pub(crate) buffered: bool,
-    /// The object's media type
-    #[arg(long, value_name = "TYPE")]
-    pub(crate) content_type: Option<String>,
-    /// Metadata of your own, kept with the object; may be repeated
-    #[arg(long, value_name = "KEY=VALUE", value_parser = parse_entry)]
-    pub(crate) metadata: Vec<(String, String)>,
     /// Fail if there is an object already
     #[arg(long, visible_alias = "no-clobber")]
     pub(crate) if_none_match: bool,
@@ -364,11 +369,13 @@ pub(crate) struct PutArgs {
     /// Do not check what was stored against a checksum of what was sent
     #[arg(long, hide_short_help = true)]
     pub(crate) no_checksum: bool,
-    /// Store objects whose names end in .zst or .gz as they are, too
-    ///
-    /// Without this they are compressed in that format, unless the bytes already are.
-    #[arg(long)]
-    pub(crate) no_compression: bool,
+    #[command(flatten)]
+    pub(crate) attributes: attributes::AttributeArgs,
+    #[cfg(feature = "s3")]
+    #[command(flatten)]
+    pub(crate) protection: attributes::ProtectionArgs,
+    #[command(flatten)]
+    pub(crate) compression: CompressionArgs,
     #[command(flatten)]
     pub(crate) folders: FolderArgs,
     #[cfg(feature = "s3")]
@@ -379,6 +386,8 @@ pub(crate) struct PutArgs {
     pub(crate) s3: S3WriteArgs,
     #[command(flatten)]
     pub(crate) tuning: TuningArgs,
+    #[command(flatten)]
+    pub(crate) watch: watch::WatchArgs,
 }
 
 /// Globs are matched with a file's path below its folder: `*` and `?` match `/` as well, `[a-z]`
@@ -472,6 +481,8 @@ pub(crate) struct CatArgs {
     /// Which bytes: 0-99 (the first hundred), 100- (all from there), -100 (the last hundred)
     #[arg(long, value_name = "A-B", value_parser = parse_range, allow_hyphen_values = true)]
     pub(crate) range: Option<ByteRange>,
+    #[command(flatten)]
+    pub(crate) decoding: DecodingArgs,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -54,6 +54,8 @@ pub(crate) struct Outcome {
     pub(crate) stored: u64,
     /// Bytes stored.
     pub(crate) bytes: u64,
+    /// Requests that were sent again for them.
+    pub(crate) retries: u64,
     pub(crate) failures: Tally,
     /// Why it ended before its time: a signal, or output that can't be printed.
     pub(crate) ended_by: Option<anyhow::Error>,
@@ -99,6 +101,7 @@ pub(crate) async fn write(
         outcome: Mutex::new(Outcome {
             stored: 0,
             bytes: 0,
+            retries: 0,
             failures,
             ended_by: None,
         }),
@@ -273,6 +276,7 @@ impl Batch {
         let mut outcome = lock(&self.outcome);
         outcome.stored += 1;
         outcome.bytes += receipt.size;
+        outcome.retries += receipt.retries.unwrap_or(0);
     }
 
     fn failed(&self, error: writer_core::Error) {
@@ -293,6 +297,7 @@ impl Batch {
         Outcome {
             stored: outcome.stored,
             bytes: outcome.bytes,
+            retries: outcome.retries,
             failures: std::mem::take(&mut outcome.failures),
             ended_by: outcome.ended_by.take(),
         }

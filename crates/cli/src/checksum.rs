@@ -82,25 +82,27 @@ pub(crate) fn of_file(mut file: &File) -> io::Result<Content> {
     }
 }
 
-struct Sum {
+/// The content of bytes that come one after another.
+pub(crate) struct Sum {
     size: u64,
     digest: Digest,
 }
 
 impl Sum {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             size: 0,
             digest: Digest::new(CrcAlgorithm::Crc64Nvme),
         }
     }
 
-    fn add(&mut self, bytes: &[u8]) {
+    pub(crate) fn add(&mut self, bytes: &[u8]) {
         self.size += bytes.len() as u64;
         self.digest.update(bytes);
     }
 
-    fn content(self) -> Content {
+    /// That of all bytes so far.
+    pub(crate) fn content(&self) -> Content {
         Content {
             size: self.size,
             checksum: Crc64Nvme(self.digest.finalize()),

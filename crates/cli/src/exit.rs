@@ -1,7 +1,7 @@
 //! From errors to what the user sees of them: text and exit code. Hints have a file of their own.
 
 use std::fmt::{self, Write as _};
-use std::io::{self, Write as _};
+use std::io;
 use std::process::ExitCode;
 
 use writer_core::{Error, ErrorKind};
@@ -10,6 +10,7 @@ use crate::hints::hint;
 use crate::producer::Failed;
 use crate::signals::Interrupted;
 use crate::tally::Several;
+use crate::terminal::to_stderr;
 
 /// The exit codes, as the help shows them.
 pub(crate) const TABLE: &str = "\
@@ -51,11 +52,6 @@ pub(crate) fn warn(text: &str) {
 /// Prints what is being done, where it would seem that nothing is.
 pub(crate) fn notice(text: &str) {
     to_stderr(&format!("{text}\n"));
-}
-
-fn to_stderr(text: &str) {
-    // There is nowhere left to say that standard error is closed.
-    let _ = io::stderr().lock().write_all(text.as_bytes());
 }
 
 /// The texts of an error and of its causes, each once, and a hint.

@@ -59,7 +59,9 @@ fn by_text(text: &str) -> Option<&'static str> {
     } else if says("may be somebody's") {
         "`--resume --upload-id ID` takes it up all the same"
     } else if says("expected_checksum is that of") {
-        "--no-compression stores it as it is, and --expect-checksum is that of the file"
+        "--compress=none stores it as it is, and --expect-checksum is that of the file"
+    } else if says("may take half of the memory budget") {
+        "raise --memory, or lower --compress-level or --compress-threads"
     } else if says("is not known to keep the condition") {
         "--service names what it is; --conditions=check-first looks first, which is no protection \
          against others; --conditions=trust if you know that it keeps them"

@@ -10,6 +10,7 @@ use tracing_subscriber::{Layer as _, fmt, registry};
 
 use crate::args::LogArgs;
 use crate::exit;
+use crate::terminal::Lines;
 
 /// The crates of this workspace, which `-v` makes talk before all the others.
 const OURS: [&str; 5] = [
@@ -28,7 +29,7 @@ pub(crate) fn init(args: &LogArgs) {
         FmtSpan::NONE
     };
     let printed = fmt::layer()
-        .with_writer(io::stderr)
+        .with_writer(|| Lines)
         .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
         .with_span_events(spans)
         .with_filter(filter(args).and(harmless()));

@@ -5,6 +5,7 @@ mod batch;
 mod bounds;
 mod checksum;
 mod commands;
+mod decode;
 mod exit;
 mod folder;
 mod hints;
@@ -23,7 +24,9 @@ mod source;
 mod stores;
 mod stream;
 mod tally;
+mod terminal;
 mod values;
+mod watch;
 
 use std::process::ExitCode;
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::ops::ControlFlow;
 use std::os::fd::AsFd as _;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,6 +15,7 @@ use writer_core::{ObjectMetadata, Segment};
 
 use crate::checksum::Content;
 use crate::source::Source;
+use crate::terminal;
 
 /// How many bytes of receipts are printed at once, when many objects are written.
 const FULL: usize = 32 << 10;
@@ -29,6 +30,8 @@ pub(crate) struct Printer {
     /// Receipts that are not printed yet.
     receipts: Mutex<String>,
     quiet: bool,
+    /// Where progress may be shown, too.
+    is_terminal: bool,
 }
 
 type Printed = anyhow::Result<ControlFlow<()>>;
@@ -45,11 +48,13 @@ impl Printer {
             out: Arc::new(Mutex::new(out.into())),
             receipts: Mutex::default(),
             quiet,
+            is_terminal: io::stdout().is_terminal(),
         })
     }
 
     /// The receipt of an object that was written, with its source, if it is said, and that it was
-    /// read back, if it was. It is kept to be printed with others, when they are many or [`flush`](Self::flush) is called.
+    /// read back, if it was. It is kept to be printed with others, when they are many or
+    /// [`flush`](Self::flush) is called.
     pub(crate) async fn uploaded(
         &self,
         receipt: &ObjectMetadata,
@@ -125,10 +130,13 @@ impl Printer {
 
     /// Writes on a thread that may block, so that a reader who takes its time stops nobody else.
     async fn print(&self, bytes: impl AsRef<[u8]> + Send + 'static) -> Printed {
-        let out = Arc::clone(&self.out);
+        let (out, is_terminal) = (Arc::clone(&self.out), self.is_terminal);
         let write = move || {
             let mut out = out.lock().unwrap_or_else(PoisonError::into_inner);
-            out.write_all(bytes.as_ref())
+            match is_terminal {
+                true => terminal::aside(|| out.write_all(bytes.as_ref())),
+                false => out.write_all(bytes.as_ref()),
+            }
         };
         match tokio::task::spawn_blocking(write).await? {
             Ok(()) => Ok(ControlFlow::Continue(())),
@@ -145,7 +153,14 @@ fn write_receipt(
     verified: bool,
 ) -> fmt::Result {
     let e_tag = receipt.e_tag.as_deref().unwrap_or("none");
-    write!(out, "Uploaded {} bytes, ETag: {e_tag}", receipt.size)?;
+    write!(out, "Uploaded {} bytes", receipt.size)?;
+    if let (Some(codec), Some(written)) = (receipt.compressed, receipt.size_written) {
+        write!(out, " ({codec}, from {written})")?;
+    }
+    if source.is_none() {
+        write!(out, " to {}", one_line(&receipt.uri))?;
+    }
+    write!(out, ", ETag: {e_tag}")?;
     if let Some(reused) = receipt.bytes_reused {
         write!(out, " ({reused} were there already)")?;
     }
@@ -175,6 +190,17 @@ fn describe(object: &ObjectMetadata) -> String {
     line("crc64nvme", display(&object.checksum));
     line("last-modified", display(&last_modified));
     line("content-type", display(&object.content_type));
+    line("cache-control", display(&object.cache_control));
+    line("content-disposition", display(&object.content_disposition));
+    line("content-encoding", display(&object.content_encoding));
+    line("content-language", display(&object.content_language));
+    line("storage-class", display(&object.storage_class));
+    line("encryption", display(&object.encryption));
+    line("encryption-key", display(&object.encryption_key));
+    line("tag-count", display(&object.tag_count));
+    for (key, value) in &object.tags {
+        line(&format!("tag.{key}"), Some(value));
+    }
     for (key, value) in &object.metadata {
         line(&format!("metadata.{key}"), Some(value));
     }
@@ -224,7 +250,7 @@ pub(crate) fn rfc3339(time: SystemTime) -> String {
 mod tests {
     use super::*;
     use std::time::{Duration, UNIX_EPOCH};
-    use writer_core::Crc64Nvme;
+    use writer_core::{Codec, Crc64Nvme};
 
     #[test]
     fn stat_shows_what_is_known_and_only_that() {
@@ -250,11 +276,26 @@ mod tests {
             write_receipt(&mut line, &object, source, verified).unwrap();
             line
         };
-        assert_eq!(line(None, false), "Uploaded 7 bytes, ETag: abc\n");
-        assert_eq!(line(None, true), "Uploaded 7 bytes, ETag: abc, verified\n");
+        assert_eq!(
+            line(None, false),
+            "Uploaded 7 bytes to s3://b/a\\nb, ETag: abc\n"
+        );
+        assert_eq!(
+            line(None, true),
+            "Uploaded 7 bytes to s3://b/a\\nb, ETag: abc, verified\n"
+        );
         assert_eq!(
             line(Some(&Source::Path("d/a\nb".into())), false),
             "Uploaded 7 bytes, ETag: abc, d/a\\nb -> s3://b/a\\nb\n"
+        );
+        let mut compressed = object.clone();
+        compressed.compressed = Some(Codec::Zstd);
+        compressed.size_written = Some(99);
+        let mut line = String::new();
+        write_receipt(&mut line, &compressed, None, false).unwrap();
+        assert_eq!(
+            line,
+            "Uploaded 7 bytes (zstd, from 99) to s3://b/a\\nb, ETag: abc\n"
         );
     }
 

@@ -2,9 +2,12 @@
 
 use writer_core::{ByteRange, Error, ErrorKind, ObjectMetadata, ObjectStore, Result};
 
-use crate::checksum::{self, Content};
+use crate::checksum::Content;
+use crate::decode;
 
-/// Reads the object at `uri`, and compares its size and checksum with those of `receipt`.
+/// Reads the object at `uri`, and compares its size and checksum with those of `receipt`. One that
+/// was compressed is decompressed, too: it must hold as many bytes as were written, and the
+/// checksums that are part of the format must be right.
 ///
 /// # Errors
 ///
@@ -28,12 +31,21 @@ pub(crate) async fn read_back(
         size: receipt.size,
         checksum,
     };
-    let (read, found) = match read(store, uri).await {
+    let (read, holds, found) = match read(store, uri, receipt).await {
         Ok(read) => read,
         Err(error) => return Err(error.with_note("it was stored, but could not be read back")),
     };
     if read == written {
-        return Ok(());
+        return match receipt.size_written {
+            Some(size) if size != holds => {
+                let text = format!(
+                    "was stored, but what was read back holds {holds} bytes, and not the {size} \
+                     that were written; it is left as it is"
+                );
+                Err(error(ErrorKind::ChecksumMismatch, text))
+            }
+            _ => Ok(()),
+        };
     }
     let mut text = format!("was stored, but what was read back is {read}, and not {written}");
     let tags = found.e_tag.as_ref().zip(receipt.e_tag.as_ref());
@@ -44,10 +56,19 @@ pub(crate) async fn read_back(
     Err(error(ErrorKind::ChecksumMismatch, text))
 }
 
-async fn read(store: &dyn ObjectStore, uri: &str) -> Result<(Content, ObjectMetadata)> {
-    let mut reader = store.get(uri, ByteRange::Full).await?;
-    let read = checksum::of_object(&mut *reader).await?;
-    Ok((read, reader.metadata().clone()))
+/// The content as it is stored, how many bytes it holds, and what is known of the object.
+async fn read(
+    store: &dyn ObjectStore,
+    uri: &str,
+    receipt: &ObjectMetadata,
+) -> Result<(Content, u64, ObjectMetadata)> {
+    let reader = store.get(uri, ByteRange::Full).await?;
+    let found = reader.metadata().clone();
+    let is_same = found.e_tag == receipt.e_tag;
+    // What has taken its place need not be compressed.
+    let codecs = receipt.compressed.filter(|_| is_same);
+    let (stored, decoded) = decode::contents(reader, codecs.as_slice()).await?;
+    Ok((stored, decoded.size, found))
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use crate::exit;
+use crate::terminal;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Signal {
@@ -87,6 +88,7 @@ impl Signals {
         let (sender, receiver) = watch::channel(None);
         tokio::spawn(async move {
             let first = stream.next().await;
+            terminal::clear();
             exit::notice(&format!("{first}: stopping; once more ends at once"));
             sender.send_replace(Some(first));
             let second = stream.next().await;

@@ -141,7 +141,8 @@ impl Source {
         }
     }
 
-    fn path(&self) -> Option<&Path> {
+    /// The path of the file that it is, if it has one.
+    pub(crate) fn path(&self) -> Option<&Path> {
         match self {
             Self::Stdin | Self::Command(_) => None,
             Self::Path(path) | Self::Found(path, _) => Some(path),

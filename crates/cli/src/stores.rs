@@ -24,20 +24,28 @@ pub(crate) struct Settings {
     pub(crate) writing: Option<crate::args::S3WriteArgs>,
     #[cfg(feature = "s3")]
     pub(crate) resuming: crate::args::ResumeArgs,
+    #[cfg(feature = "s3")]
+    pub(crate) protection: crate::args::attributes::ProtectionArgs,
 }
 
 /// The stores of this run.
 #[derive(Debug)]
 pub(crate) struct Stores {
     stores: writer_stores::Stores,
-    #[cfg(feature = "s3")]
     settings: Arc<Settings>,
 }
 
 impl Stores {
     pub(crate) fn new(settings: Settings) -> Self {
-        #[cfg_attr(not(any(feature = "fs", feature = "s3")), expect(unused_variables))]
-        let settings = Arc::new(settings);
+        Self::of(Arc::new(settings))
+    }
+
+    /// The same stores, with connections and memory of their own.
+    pub(crate) fn anew(&self) -> Self {
+        Self::of(Arc::clone(&self.settings))
+    }
+
+    fn of(settings: Arc<Settings>) -> Self {
         let stores = writer_stores::Stores::new();
         #[cfg(feature = "fs")]
         let stores = {
@@ -51,11 +59,7 @@ impl Stores {
             let settings = Arc::clone(&settings);
             stores.with_open("s3", move || Box::pin(open_s3(Arc::clone(&settings))))
         };
-        Self {
-            stores,
-            #[cfg(feature = "s3")]
-            settings,
-        }
+        Self { stores, settings }
     }
 
     /// The store for `uri`.
@@ -105,6 +109,18 @@ fn refuse_resuming(how: &crate::args::ResumeArgs) -> Result<()> {
     Ok(())
 }
 
+/// Who may read a file, and how it is encrypted, is the disk's.
+#[cfg(all(feature = "fs", feature = "s3"))]
+fn refuse_protection(how: &crate::args::attributes::ProtectionArgs) -> Result<()> {
+    match how.first() {
+        Some(option) => {
+            let text = format!("{option} is for objects on S3: a disk has nothing like it");
+            Err(Error::new(ErrorKind::Unsupported, text))
+        }
+        None => Ok(()),
+    }
+}
+
 #[cfg(feature = "fs")]
 fn open_fs(settings: &Settings) -> Result<Arc<dyn ObjectStore>> {
     use backend_fs::FileSystemObjectStore;
@@ -112,6 +128,7 @@ fn open_fs(settings: &Settings) -> Result<Arc<dyn ObjectStore>> {
     #[cfg(feature = "s3")]
     {
         refuse_resuming(&settings.resuming)?;
+        refuse_protection(&settings.protection)?;
         let writing = settings.writing.as_ref();
         if writing.is_some_and(|writing| writing.limit_rate.is_some()) && !settings.quiet {
             crate::exit::warn("--limit-rate is for S3: a disk is written as fast as it can be");
@@ -183,6 +200,12 @@ fn s3_config(settings: &Settings) -> Result<backend_s3::S3Config> {
         if let Some(bytes) = writing.limit_rate {
             config = config.with_max_bytes_per_second(bytes);
         }
+    }
+    if let Some(encryption) = settings.protection.encryption()? {
+        config = config.with_encryption(encryption);
+    }
+    if let Some(acl) = &settings.protection.acl {
+        config = config.with_acl(acl);
     }
     Ok(with_connection(config, &settings.connection))
 }

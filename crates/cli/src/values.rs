@@ -16,10 +16,9 @@ pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
     size.map_err(|_error| "expected bytes, or a number with a unit: 8388608, 8M, 8MiB".to_owned())
 }
 
-/// How long ago, with a unit.
-#[cfg(feature = "s3")]
+/// How long, or how long ago, with a unit.
 pub(crate) fn parse_age(text: &str) -> Result<std::time::Duration, &'static str> {
-    const EXPECTED: &str = "expected an age such as 90s, 5m, 12h, 7d or 2w";
+    const EXPECTED: &str = "expected a time such as 90s, 5m, 12h, 7d or 2w";
     let span: jiff::Span = text.parse().map_err(|_error| EXPECTED)?;
     let age = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours());
     let age = age.map_err(|_error| EXPECTED)?;
@@ -103,7 +102,6 @@ mod tests {
         }
     }
 
-    #[cfg(feature = "s3")]
     #[test]
     fn ages_have_a_unit() {
         let seconds = |text| parse_age(text).map(|age| age.as_secs());

@@ -12,7 +12,10 @@ use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
 use std::process::Output;
 
-use common::{Folders, assert_code, assert_error, assert_uploaded, bytes, s3_cli, stderr, stdout};
+use common::{
+    Folders, assert_code, assert_error, assert_summary, assert_uploaded, bytes, s3_cli, stderr,
+    stdout,
+};
 
 /// `put -r` of the folder of sources to that of objects.
 fn put(folders: &Folders, options: &[&str]) -> Output {
@@ -52,7 +55,7 @@ fn the_files_of_a_folder_become_objects_of_the_same_paths() {
     }
     let sum: usize = sizes.iter().sum::<usize>() + 3;
     assert_eq!(sum, 1_840_012);
-    assert_eq!(stderr(&output), "8 objects, 1,840,012 bytes\n");
+    assert_summary(&output, "8 objects, 1.8 MiB");
 }
 
 #[test]
@@ -104,7 +107,7 @@ fn an_empty_folder_is_no_error() {
     std::fs::create_dir(folders.sources.join("empty")).unwrap();
     let output = put(&folders, &[]);
     assert_eq!(stdout(&output), "");
-    assert_eq!(stderr(&output), "0 objects, 0 bytes\n");
+    assert_summary(&output, "0 objects, 0 B");
     let output = put(&folders, &["--quiet"]);
     assert_eq!(stdout(&output) + &stderr(&output), "");
 }
@@ -207,7 +210,7 @@ fn links_can_be_skipped_or_refused() {
     assert_error(&output, 2, &each.each_ref().map(|text| text.as_str()));
     assert!(folders.names().is_empty());
     let output = put(&folders, &["--symlinks=skip"]);
-    assert_eq!(stderr(&output), "1 object, 1 byte\n");
+    assert_summary(&output, "1 object, 1 B");
     assert_eq!(names(&folders.all()), ["a"]);
 }
 
@@ -317,7 +320,7 @@ fn keep_going_stores_what_can_be_stored() {
         "/17: ",
         "/42: ",
         "error: 2 of 100 objects failed\n",
-        "98 objects, 98 bytes\n",
+        "Uploaded 98 objects, 98 B in ",
     ];
     assert_error(&output, 2, &texts);
     assert_eq!(

@@ -38,7 +38,7 @@ fn the_files_of_a_folder_become_objects_of_the_same_paths() {
     }
     let output = run(&mut put(&server, &folders, &[], "s3://test/p/"));
     assert_eq!(stdout(&output).lines().count(), 206);
-    assert!(stderr(&output).starts_with("206 objects, "));
+    assert!(stderr(&output).starts_with("Uploaded 206 objects, "));
     for (index, size) in sizes.into_iter().enumerate() {
         let object = server.object(&format!("p/d/{index} %20ü")).unwrap();
         assert!(object.bytes() == bytes(size), "{size}");
@@ -117,7 +117,7 @@ fn ctrl_c_leaves_whole_objects_and_no_upload() {
     assert_error(
         &output,
         130,
-        &["interrupted: stopping", "0 objects, 0 bytes"],
+        &["interrupted: stopping", "Uploaded 0 objects, 0 B in "],
     );
     assert!(server.uploads().is_empty());
     // The server has answered none, but has stored those small ones that had arrived.

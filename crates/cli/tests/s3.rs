@@ -38,7 +38,7 @@ fn files_and_pipes_arrive_whole() {
             let output = run_with_input(&mut command, &data);
             let object = server.object(key).unwrap();
             let e_tag = object.etag.trim_matches('"');
-            let expected = format!("Uploaded {len} bytes, ETag: {e_tag}\n");
+            let expected = format!("Uploaded {len} bytes to {uri}, ETag: {e_tag}\n");
             assert_eq!(stdout(&output), expected);
             assert!(object.bytes() == data, "{key} of {len} bytes");
         }

@@ -7,7 +7,16 @@ use common::{Folders, assert_code, assert_error, run, s3_cli, stdout};
 #[test]
 fn help_names_every_command_and_every_exit_code() {
     let help = stdout(&run(["--help"]));
-    for word in ["put", "put-streaming", "verify", "cat", "stat", "rm", "ls"] {
+    for word in [
+        "put",
+        "put-streaming",
+        "verify",
+        "cat",
+        "stat",
+        "rm",
+        "ls",
+        "bench",
+    ] {
         let named = help.lines().any(|line| {
             let mut words = line.split(|c: char| !c.is_alphanumeric() && c != '-');
             words.any(|other| other == word)
@@ -25,7 +34,7 @@ fn help_names_every_command_and_every_exit_code() {
 
 #[test]
 fn the_help_of_every_command_has_an_example_of_it() {
-    for command in ["put", "verify", "cat", "stat", "rm", "ls"] {
+    for command in ["put", "verify", "cat", "stat", "rm", "ls", "bench"] {
         let help = stdout(&run([command, "--help"]));
         let (_, examples) = help.split_once("\nExample").expect(command);
         assert!(examples.contains(&format!("  s3-cli {command} ")), "{help}");

@@ -25,6 +25,7 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
+mod attributes;
 mod cancellation;
 mod cleanup;
 mod conditions;
@@ -37,6 +38,7 @@ mod options;
 mod publishing;
 mod reading;
 mod subject;
+mod watching;
 mod writing;
 
 use std::fmt;
@@ -81,12 +83,16 @@ macro_rules! __conformance_list {
                 replace_if_unchanged replace_if_changed_is_refused
                 replace_if_missing_is_refused replace_if_unchanged_race
                 expected_checksum_is_kept
-                content_type_is_kept user_metadata_is_kept
+            }
+            attributes {
+                content_type_is_kept content_encoding_is_kept user_metadata_is_kept
+                headers_are_kept tags_are_kept storage_class_is_kept_or_refused
             }
             options {
                 environment_is_the_default invalid_options_are_refused foreign_uris_are_refused
                 compression_off_is_literal options_do_not_change_content
             }
+            watching { observer_is_told observer_is_told_of_the_end receipt_counts }
             many { many_tasks one_task_many_writers writers_move_between_tasks }
         }
     };

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use async_trait::async_trait;
 use crc_fast::CrcAlgorithm;
 use writer_core::{
-    ByteRange, Condition, Crc64Nvme, Error, ErrorKind, HeapPage, IfExists, ObjectLister,
-    ObjectMetadata, ObjectReader, ObjectStore, ObjectWriter, Page, Result, Segment, WriterOptions,
+    ByteRange, Condition, Crc64Nvme, Error, ErrorKind, EventKind, HeapPage, IfExists, ObjectLister,
+    ObjectMetadata, ObjectReader, ObjectStore, ObjectWriter, Page, Reporter, Result, Segment,
+    WriterOptions,
 };
 
 /// The largest page that [`reserve`](ObjectWriter::reserve) lends, in bytes.
@@ -24,7 +25,7 @@ const READ_CHUNK: u64 = 64 * 1024;
 /// [conformance suite](crate::conformance), but none of the promises that need a budget: every
 /// byte is copied and held. A writer collects its bytes in a staging area, as an upload or a
 /// temporary file would, and `finish` moves them to their place in one step. It does not
-/// compress, and refuses options that ask for it.
+/// compress, nor tell types by names, and refuses options that ask for it.
 ///
 /// ```
 /// use testkit::MemoryStore;
@@ -115,11 +116,16 @@ impl ObjectStore for MemoryStore {
         check_uri(uri)?;
         let options = options.map_or_else(WriterOptions::from_env, Ok)?;
         options.validate()?;
-        if options.enable_compression && (uri.ends_with(".gz") || uri.ends_with(".zst")) {
+        if options.codec_for(uri).is_some() {
             let text = "this store does not compress: give the object another name, or turn \
                         compression off";
             return Err(Error::new(ErrorKind::Unsupported, text).with_uri(uri));
         }
+        if options.guess_content_type {
+            let text = "this store does not tell types by names: set content_type";
+            return Err(Error::new(ErrorKind::Unsupported, text).with_uri(uri));
+        }
+        let reporter = Reporter::open(uri, &options);
         let mut state = self.shared.state();
         state.writers += 1;
         let number = state.writers;
@@ -132,6 +138,8 @@ impl ObjectStore for MemoryStore {
             options,
             written: 0,
             failed: None,
+            reporter,
+            started: Instant::now(),
         }))
     }
 
@@ -186,6 +194,8 @@ struct MemoryWriter {
     written: u64,
     /// The first error, which every later call repeats.
     failed: Option<Error>,
+    reporter: Reporter,
+    started: Instant,
 }
 
 impl MemoryWriter {
@@ -212,7 +222,10 @@ impl MemoryWriter {
         let mut state = self.shared.state();
         let staged = state.staged.entry(self.number).or_default();
         staged.bytes.extend_from_slice(bytes);
+        drop(state);
         self.written += bytes.len() as u64;
+        let bytes = self.written;
+        self.reporter.tell(EventKind::Written { bytes });
     }
 
     /// A part in bytes; the writer lets others run after each.
@@ -293,9 +306,20 @@ impl ObjectWriter for MemoryWriter {
         metadata.checksum = Some(checksum);
         metadata.last_modified = Some(SystemTime::now());
         metadata.content_type = self.options.content_type.clone();
+        metadata.cache_control = self.options.cache_control.clone();
+        metadata.content_disposition = self.options.content_disposition.clone();
+        metadata.content_language = self.options.content_language.clone();
+        metadata.storage_class = self.options.storage_class.clone();
+        metadata.tags = self.options.tags.clone();
+        metadata.content_encoding = self.options.content_encoding.clone();
         metadata.metadata = self.options.metadata.clone();
         let stored = (metadata.clone(), bytes.into());
         state.objects.insert(uri, stored);
+        drop(state);
+        let bytes = metadata.size;
+        self.reporter.tell(EventKind::Finished { bytes });
+        metadata.elapsed = Some(self.started.elapsed());
+        metadata.peak_buffered = Some(bytes); // all of it
         let conditional = self.options.is_conditional();
         metadata.condition = conditional.then_some(Condition::Enforced);
         Ok(metadata)
@@ -323,6 +347,9 @@ fn check_condition(options: &WriterOptions, state: &State, uri: &str) -> Result<
 impl Drop for MemoryWriter {
     fn drop(&mut self) {
         self.shared.state().staged.remove(&self.number);
+        // Nothing, if it has finished.
+        let error = self.failed.as_ref();
+        self.reporter.tell(EventKind::GivenUp { error });
     }
 }
 

@@ -99,7 +99,11 @@ const FOUND_BY: &[(Fault, &[&str])] = &[
     (Fault::IgnoresExpectedChecksum, &["expected_checksum_is_kept"]),
     (Fault::RefusesAnyChecksum, &["expected_checksum_is_kept"]),
     (Fault::ChecksAfterwards, &["expected_checksum_is_kept"]),
-    (Fault::DropsMetadata, &["content_type_is_kept", "user_metadata_is_kept"]),
+    (Fault::DropsMetadata, &["content_type_is_kept", "content_encoding_is_kept",
+        "user_metadata_is_kept", "tags_are_kept", "storage_class_is_kept_or_refused"]),
+    (Fault::DropsHeaders, &["headers_are_kept"]),
+    (Fault::DropsLanguage, &["headers_are_kept"]),
+    (Fault::DropsTagValues, &["tags_are_kept"]),
     (Fault::TakesAnyOptions, &["invalid_options_are_refused"]),
     (Fault::TakesAnyUri, &["foreign_uris_are_refused"]),
     (Fault::RefusesNoOptions, &["environment_is_the_default"]),
@@ -109,6 +113,8 @@ const FOUND_BY: &[(Fault, &[&str])] = &[
     (Fault::WrongUri, &["chunk_whole", "receipt_matches_stat"]),
     (Fault::QuotedETag, &["receipt_matches_stat"]),
     (Fault::KeepsOldChecksum, &["replaced_whole", "visible_only_after_finish"]),
+    (Fault::TellsNobody, &["observer_is_told", "observer_is_told_of_the_end"]),
+    (Fault::CountsNothing, &["receipt_counts"]),
     (Fault::FindsMissing, &["missing_is_not_found", "delete_removes"]),
     (Fault::EndIsInclusive, &["ranges"]),
     (Fault::RefusesLongSuffixes, &["ranges"]),
@@ -175,6 +181,9 @@ async fn a_profile_skips_what_it_leaves_out() {
         .with_if_match(false)
         .with_user_metadata(false)
         .with_content_type(false)
+        .with_headers(false)
+        .with_tags(false)
+        .with_storage_class(false)
         .with_checksum(false);
     for (fault, names) in [
         (
@@ -192,8 +201,15 @@ async fn a_profile_skips_what_it_leaves_out() {
         ),
         (
             Fault::DropsMetadata,
-            &["content_type_is_kept", "user_metadata_is_kept"],
+            &[
+                "content_type_is_kept",
+                "content_encoding_is_kept",
+                "user_metadata_is_kept",
+                "tags_are_kept",
+                "storage_class_is_kept_or_refused",
+            ],
         ),
+        (Fault::DropsHeaders, &["headers_are_kept"]),
     ] {
         for name in names {
             let outcome = check(name)

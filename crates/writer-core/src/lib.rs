@@ -34,8 +34,13 @@
 
 #![forbid(unsafe_code)]
 
+mod attributes;
+mod codec;
+mod crc64;
 mod error;
+mod fields;
 mod metadata;
+mod observer;
 mod options;
 mod page;
 mod part;
@@ -47,8 +52,11 @@ mod uri;
 mod writer;
 
 // What a producer uses.
+pub use codec::Codec;
 pub use error::{Error, ErrorKind, Result};
+pub use fields::Field;
 pub use metadata::{Condition, Crc64Nvme, ObjectMetadata};
+pub use observer::{Event, EventKind, Observer, ObserverHandle, Step};
 pub use options::{IfExists, WriterOptions};
 pub use segment::{FileRange, Segment, SharedBytes};
 pub use store::{ByteRange, ObjectLister, ObjectReader, ObjectStore};
@@ -56,6 +64,8 @@ pub use uri::split_scheme;
 pub use writer::ObjectWriter;
 
 // What a backend uses besides.
+pub use attributes::{decode_tags, encode_tags};
+pub use observer::Reporter;
 pub use options::number_from_env;
 pub use page::{HeapPage, Page};
 pub use part::Part;

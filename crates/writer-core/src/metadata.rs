@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use crate::{Error, ErrorKind};
+use crate::{Codec, Error, ErrorKind};
 
 /// CRC-64/NVME of a run of bytes, the checksum that S3 keeps for whole objects.
 ///
@@ -66,8 +66,32 @@ pub struct ObjectMetadata {
     pub last_modified: Option<SystemTime>,
     /// Its media type.
     pub content_type: Option<String>,
+    /// How long readers may keep a copy: `Cache-Control`.
+    pub cache_control: Option<String>,
+    /// What a browser does with it: `Content-Disposition`.
+    pub content_disposition: Option<String>,
+    /// The language it is in: `Content-Language`.
+    pub content_language: Option<String>,
+    /// The class that it is stored in, by the service's own name. S3 does not say the standard one.
+    pub storage_class: Option<String>,
+    /// How the service encrypts it, in the service's words: `AES256`, `aws:kms`.
+    pub encryption: Option<String>,
+    /// The key of the key service that it is encrypted with, by the name that the service says.
+    pub encryption_key: Option<String>,
+    /// Its tags. S3 says only how many they are.
+    pub tags: BTreeMap<String, String>,
+    /// How many tags it has, where that is said.
+    pub tag_count: Option<u32>,
+    /// How its bytes are encoded, as HTTP's Content-Encoding has it: `zstd`, `gzip`. A reader
+    /// that undoes it finds what was meant to be read.
+    pub content_encoding: Option<String>,
     /// The user's own metadata.
     pub metadata: BTreeMap<String, String>,
+    /// As the receipt of an object that was compressed on its way: the format.
+    pub compressed: Option<Codec>,
+    /// As the receipt of an object that was compressed on its way: the bytes that were written,
+    /// of which [`size`](Self::size) are stored.
+    pub size_written: Option<u64>,
     /// As a receipt: how many parts were sent (1 for an object that went in one request).
     pub parts: Option<u32>,
     /// As the receipt of an upload that was taken up again: bytes that were there already, and
@@ -75,6 +99,17 @@ pub struct ObjectMetadata {
     pub bytes_reused: Option<u64>,
     /// As a receipt: how the condition of the write was kept, if it had one.
     pub condition: Option<Condition>,
+    /// As the receipt of an upload: how many requests were sent again, those that store nothing
+    /// among them.
+    pub retries: Option<u64>,
+    /// As the receipt of an upload: bytes of bodies that were sent more than once, whole or in
+    /// part.
+    pub bytes_resent: Option<u64>,
+    /// As a receipt: the time from the making of the writer to its end.
+    pub elapsed: Option<Duration>,
+    /// As a receipt: the most bytes of memory that the writer held at once, pages as a whole and
+    /// owned segments by their length. File ranges take none.
+    pub peak_buffered: Option<u64>,
 }
 
 impl ObjectMetadata {

@@ -1,10 +1,13 @@
 //! What a producer may ask of a writer.
 
+mod compression;
+
 use std::collections::BTreeMap;
 use std::env;
 use std::ffi::OsString;
+use std::sync::Arc;
 
-use crate::{Crc64Nvme, Error, ErrorKind, PartSizing, Result};
+use crate::{Codec, Crc64Nvme, Error, ErrorKind, Observer, ObserverHandle, PartSizing, Result};
 
 /// What may happen to an object that is already there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,10 +44,43 @@ pub struct WriterOptions {
     /// Compress what the object's name says is compressed: `.zst` with Zstandard, `.gz` with
     /// gzip, unless the bytes already are in that format. Default true.
     pub enable_compression: bool,
+    /// Compress the object in this format, whatever its name is and whatever its bytes are, and
+    /// say so in its [`content_encoding`](crate::ObjectMetadata::content_encoding): what undoes
+    /// that gives back exactly what was written. Default: the name decides, as
+    /// [`enable_compression`](Self::enable_compression) says, and nothing is said, because the
+    /// name does.
+    pub codec: Option<Codec>,
+    /// How hard to compress, within [`Codec::levels`]: -7 to 22 for Zstandard, 0 to 9 for gzip.
+    /// Default: [`Codec::default_level`]. Says nothing for an object that is not compressed.
+    pub compression_level: Option<i32>,
+    /// Threads that compress one object, 0 to 64. With 0 or 1, the task that writes does it. More
+    /// take memory of the store's budget, and are for Zstandard only: gzip has one, and refuses
+    /// them as [`codec`](Self::codec); an object whose name asks for gzip goes without. Default 0.
+    pub compression_threads: u32,
+    /// The Content-Encoding of what is written, for bytes that are encoded already. They are not
+    /// compressed then, whatever the name. Default: none, or that of [`codec`](Self::codec).
+    pub content_encoding: Option<String>,
     /// Check what was stored against CRC64NVME checksums of what was written. Default true.
     pub enable_checksums: bool,
     /// The object's media type. Default: the service's own.
     pub content_type: Option<String>,
+    /// Tell the media type by the object's name where [`content_type`](Self::content_type) is not
+    /// said: that of what is stored, so `a.json.gz` is `application/gzip`. A name that tells
+    /// nothing leaves the service's own, and so does a disk that can keep none. The receipt says
+    /// which it is. A build of the backend without its feature `mime` refuses it. Default false.
+    pub guess_content_type: bool,
+    /// How long readers may keep a copy, as the header `Cache-Control` says it.
+    pub cache_control: Option<String>,
+    /// What a browser does with the object, as the header `Content-Disposition` says it.
+    pub content_disposition: Option<String>,
+    /// The language it is in, as the header `Content-Language` says it.
+    pub content_language: Option<String>,
+    /// Tags, kept beside the object: on S3 they can be changed later, and rules and permissions
+    /// may depend on them. S3 takes 10, with keys of 1 to 128 and values of up to 256 characters.
+    pub tags: BTreeMap<String, String>,
+    /// What the storage is to cost and to promise, by the service's own name (`STANDARD_IA`).
+    /// A disk refuses it. Default: the service's own.
+    pub storage_class: Option<String>,
     /// Memory that is admitted when the writer is made, 0 to 5 GiB, so that the first bytes find
     /// room whatever the store's other writers hold. Default 0: as it is needed.
     pub buffer_capacity: u64,
@@ -62,8 +98,12 @@ pub struct WriterOptions {
     pub if_match: Option<String>,
     /// The checksum that the whole object must have, if it is known. With any other, `finish`
     /// fails with [`ErrorKind::ChecksumMismatch`] and nothing is stored. It is that of the bytes
-    /// that are stored, so compression must be off, or the name must not ask for it.
+    /// that are stored, so an object that is compressed on its way can't have one: with
+    /// [`codec`](Self::codec) it is refused, and where the name asks for compression, the write
+    /// fails that shows that the bytes are not in that format already.
     pub expected_checksum: Option<Crc64Nvme>,
+    /// Told what happens to the object and to its parts. Default: nobody.
+    pub observer: Option<ObserverHandle>,
 }
 
 impl Default for WriterOptions {
@@ -72,8 +112,18 @@ impl Default for WriterOptions {
             part_size: 8 << 20,
             max_concurrency: 64,
             enable_compression: true,
+            codec: None,
+            compression_level: None,
+            compression_threads: 0,
+            content_encoding: None,
             enable_checksums: true,
             content_type: None,
+            guess_content_type: false,
+            cache_control: None,
+            content_disposition: None,
+            content_language: None,
+            tags: BTreeMap::new(),
+            storage_class: None,
             buffer_capacity: 0,
             expected_size: None,
             part_sizing: PartSizing::default(),
@@ -81,6 +131,7 @@ impl Default for WriterOptions {
             if_exists: IfExists::default(),
             if_match: None,
             expected_checksum: None,
+            observer: None,
         }
     }
 }
@@ -136,6 +187,8 @@ impl WriterOptions {
         check("part_size", self.part_size, 1, Self::MAX_PART_SIZE)?;
         let concurrency = self.max_concurrency as u64;
         check("max_concurrency", concurrency, 1, Self::MAX_CONCURRENCY)?;
+        self.validate_compression()?;
+        self.validate_attributes()?;
         if self.if_match.is_some() && self.if_exists == IfExists::Fail {
             return Err(Error::new(
                 ErrorKind::InvalidInput,
@@ -247,6 +300,13 @@ impl WriterOptions {
     #[must_use]
     pub fn with_expected_checksum(mut self, checksum: Crc64Nvme) -> Self {
         self.expected_checksum = Some(checksum);
+        self
+    }
+
+    /// Sets [`observer`](Self::observer).
+    #[must_use]
+    pub fn with_observer(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.observer = Some(ObserverHandle::new(observer));
         self
     }
 

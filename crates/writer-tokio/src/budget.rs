@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use writer_core::{Error, ErrorKind, Page, Part, Result, number_from_env};
 
 use crate::page::{BudgetPage, allocate};
-use crate::pool::{Feeder, Pool, Request};
+use crate::pool::{Feeder, Held, Pool, Request};
 
 /// Size in bytes of a page: the unit in which memory is admitted, filled and reused.
 pub const PAGE_SIZE: usize = 256 * 1024;
@@ -94,6 +94,11 @@ impl MemoryBudget {
         self.0.lock().peak
     }
 
+    #[cfg(feature = "compression")]
+    pub(crate) fn pool(&self) -> &Arc<Pool> {
+        &self.0
+    }
+
     /// An account for one writer.
     #[must_use]
     pub fn open_account(&self) -> Account {
@@ -104,6 +109,7 @@ impl MemoryBudget {
             credit: 0,
             linked: 0,
             busy: Arc::default(),
+            held: Arc::default(),
             pool: Arc::clone(&self.0),
         }
     }
@@ -139,10 +145,18 @@ pub struct Account {
     linked: u64,
     /// True while a write to this writer is under way.
     busy: Arc<AtomicBool>,
+    held: Arc<Held>,
     pool: Arc<Pool>,
 }
 
 impl Account {
+    /// The most bytes that this writer held at once so far: pages that it was lent, as a whole, and
+    /// segments that were charged. Not what is only set aside.
+    #[must_use]
+    pub fn peak(&self) -> u64 {
+        self.held.peak()
+    }
+
     /// Admits up to `bytes` for this writer alone, as far as they are free now; no page is
     /// allocated by it.
     pub fn set_aside(&mut self, bytes: u64) {
@@ -228,6 +242,7 @@ impl Account {
     /// already. The caller [`settle`](Self::settle)s next.
     pub fn charge(&mut self, bytes: u64) {
         self.linked += bytes;
+        self.held.add(bytes);
         let set_aside = bytes.min(self.credit);
         self.credit -= set_aside;
         let mut state = self.pool.lock();
@@ -254,6 +269,7 @@ impl Account {
         self.linked -= charge;
         InFlight {
             charge,
+            held: Arc::clone(&self.held),
             holds_memory: part.holds_memory(),
             begun: false,
             pool: Arc::clone(&self.pool),
@@ -299,7 +315,9 @@ impl Account {
             .then(|| self.pool.lock().free.pop())
             .flatten();
         let memory = pooled.unwrap_or_else(|| allocate(size));
-        Box::new(BudgetPage::new(memory, Arc::clone(&self.pool)))
+        self.held.add(memory.len() as u64);
+        let held = Arc::clone(&self.held);
+        Box::new(BudgetPage::new(memory, held, Arc::clone(&self.pool)))
     }
 
     fn request(&self, bytes: u64, open: OpenPart) -> Request {
@@ -362,6 +380,7 @@ impl Drop for Call {
 #[must_use = "the part's memory is released when this is dropped"]
 pub struct InFlight {
     charge: u64,
+    held: Arc<Held>,
     holds_memory: bool,
     begun: bool,
     pool: Arc<Pool>,
@@ -380,6 +399,7 @@ impl InFlight {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
+        self.held.sub(self.charge);
         let mut state = self.pool.lock();
         state.in_flight -= usize::from(self.begun);
         state.used -= self.charge;

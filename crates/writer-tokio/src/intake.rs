@@ -97,6 +97,13 @@ impl Intake {
         self.splitter.bytes_copied()
     }
 
+    /// The most bytes of memory that the object's writer held at once so far; see
+    /// [`Account::peak`].
+    #[must_use]
+    pub fn peak_held(&self) -> u64 {
+        self.account.peak()
+    }
+
     /// Bytes that a `write_chunk` can copy without asking for memory.
     #[must_use]
     pub fn spare_len(&self) -> u64 {

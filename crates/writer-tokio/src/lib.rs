@@ -12,6 +12,9 @@
 //!   `futures::io`, and as a `Sink`), [`BlockingObjectWriter`] as [`std::io::Write`];
 //! - [`copy_from`] and [`copy_file`] write what a reader or a file has, without a copy.
 //!
+//! For what surrounds the bytes, [`guess_content_type`] tells a media type by an object's name
+//! (feature `mime`), and `Receipt` writes down what is known of an object (feature `serde`).
+//!
 //! ```text
 //!  write_chunk ──▶ Intake ──▶ PartSplitter ──▶ LeavingPart ──▶ PartSink (the backend)
 //!                    │ ▲                            │
@@ -27,14 +30,25 @@ mod adapters;
 mod budget;
 mod cleanup;
 mod compress;
+mod decompress;
 mod intake;
+mod media_type;
 mod page;
 mod pool;
+#[cfg(feature = "serde")]
+mod receipt;
 mod sources;
 
 pub use adapters::{AsyncObjectWriter, BlockingObjectWriter, copy_file, copy_from, copy_from_with};
 pub use budget::{Account, Call, InFlight, MemoryBudget, OpenPart, PAGE_SIZE};
 pub use cleanup::{CleanUp, CleanUps};
-pub use compress::{Codec, open_writer};
+pub use compress::open_writer;
+pub use decompress::{ZSTD_WINDOW_LOG, decompress, decompress_within};
 pub use intake::{Intake, LeavingPart, PartSink};
+#[cfg(feature = "mime")]
+pub use media_type::content_type_of;
+pub use media_type::guess_content_type;
+#[cfg(feature = "serde")]
+pub use receipt::Receipt;
 pub use sources::Sources;
+pub use writer_core::Codec;

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use memmap2::MmapMut;
 use writer_core::{Page, Segment};
 
-use crate::pool::Pool;
+use crate::pool::{Held, Pool};
 
 /// `size` bytes of zeros, for pages.
 ///
@@ -31,14 +31,16 @@ pub(crate) struct BudgetPage {
 }
 
 impl BudgetPage {
-    /// A page over `memory`; both go back to `pool` with the last segment that shares them.
-    pub(crate) fn new(mut memory: MmapMut, pool: Arc<Pool>) -> Self {
+    /// A page over `memory`, which counts as `held`, and goes back to `pool` with the last segment
+    /// that shares it.
+    pub(crate) fn new(mut memory: MmapMut, held: Arc<Held>, pool: Arc<Pool>) -> Self {
         Self {
             frame: Arc::new(Frame {
                 start: NonNull::from(&mut memory[..]).cast(),
                 len: memory.len(),
                 memory: Some(memory),
                 filled: AtomicUsize::new(0),
+                held,
                 pool,
             }),
         }
@@ -94,6 +96,7 @@ struct Frame {
     memory: Option<MmapMut>,
     /// Bytes below are frozen and may be read by anyone; bytes from here on belong to the page.
     filled: AtomicUsize,
+    held: Arc<Held>,
     pool: Arc<Pool>,
 }
 
@@ -115,6 +118,7 @@ impl AsRef<[u8]> for Frame {
 impl Drop for Frame {
     fn drop(&mut self) {
         if let Some(memory) = self.memory.take() {
+            self.held.sub(memory.len() as u64);
             self.pool.release_page(memory);
         }
     }
@@ -131,10 +135,15 @@ mod tests {
         }
     }
 
+    fn page_of(size: usize) -> BudgetPage {
+        let held = Arc::new(Held::default());
+        held.add(size as u64);
+        BudgetPage::new(allocate(size), held, Pool::new(1 << 20))
+    }
+
     #[test]
     fn what_was_split_stays_while_the_rest_is_filled() {
-        let pool = Pool::new(1 << 20);
-        let mut page = BudgetPage::new(allocate(8), pool);
+        let mut page = page_of(8);
         page.spare_mut()[..3].copy_from_slice(b"abc");
         let head = page.split(3);
         assert_eq!(page.spare_len(), 5);
@@ -147,8 +156,7 @@ mod tests {
 
     #[test]
     fn a_reader_on_another_thread_sees_what_was_split() {
-        let pool = Pool::new(1 << 20);
-        let mut page = BudgetPage::new(allocate(4_096), pool);
+        let mut page = page_of(4_096);
         let (send, receive) = std::sync::mpsc::channel::<(u8, Segment)>();
         let reader = std::thread::spawn(move || {
             for (value, segment) in receive {

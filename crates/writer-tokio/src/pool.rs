@@ -42,6 +42,9 @@ pub(crate) struct State {
     pub(crate) tickets: u64,
     /// Counts grants and releases.
     pub(crate) moves: u64,
+    /// Memory of codecs, which is charged as a whole.
+    #[cfg(feature = "compression")]
+    pub(crate) workspaces: Vec<crate::compress::Space>,
 }
 
 pub(crate) struct Holder {
@@ -65,6 +68,28 @@ pub(crate) struct Request {
     /// 0 asks for nothing but that the budget is no longer exceeded.
     pub(crate) bytes: u64,
     pub(crate) open: OpenPart,
+}
+
+/// What one writer holds of the budget: pages that are out, and charged segments.
+#[derive(Debug, Default)]
+pub(crate) struct Held {
+    now: AtomicU64,
+    peak: AtomicU64,
+}
+
+impl Held {
+    pub(crate) fn add(&self, bytes: u64) {
+        let now = self.now.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        self.peak.fetch_max(now, Ordering::Relaxed);
+    }
+
+    pub(crate) fn sub(&self, bytes: u64) {
+        self.now.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn peak(&self) -> u64 {
+        self.peak.load(Ordering::Relaxed)
+    }
 }
 
 /// Who calls: a writer can't make progress while the task that feeds it waits for another.

@@ -322,3 +322,34 @@ fn a_budget_that_is_too_small_is_refused() {
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
     assert!(error.message().contains("1000"), "{error}");
 }
+
+#[tokio::test]
+async fn each_writer_knows_the_most_that_it_held() {
+    let budget = MemoryBudget::new(16 * MIB).unwrap();
+    let mut one = Writer::new(&budget, MIB);
+    let mut other = Writer::new(&budget, MIB);
+    for _ in 0..8 {
+        let owned = vec![1; 2 * PAGE_SIZE].into();
+        one.intake
+            .write_owned(&mut one.storage, owned)
+            .await
+            .unwrap();
+        within(5, all_but(&budget, MIB)).await;
+    }
+    other
+        .intake
+        .write_chunk(&mut other.storage, b"x")
+        .await
+        .unwrap();
+    // A full part leaves with the byte after it.
+    let most = MIB + 2 * PAGE_SIZE as u64;
+    assert_eq!(one.intake.peak_held(), most, "one part, and what follows");
+    assert_eq!(other.intake.peak_held(), PAGE_SIZE as u64);
+}
+
+/// Waits until no more than `bytes` are used.
+async fn all_but(budget: &MemoryBudget, bytes: u64) {
+    while budget.used() > bytes {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}

@@ -6,6 +6,7 @@ use aws_sdk_s3::operation::list_parts::builders::ListPartsFluentBuilder;
 use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumMode, MultipartUpload, Part};
 use writer_core::{ErrorKind, ObjectMetadata, Result};
 
+use super::attributes::tell;
 use super::{Api, StoredPart, decode, owned, unexpected, unquoted, unsigned};
 use crate::error::{code_of, from_sdk};
 use crate::retry::Retries;
@@ -137,10 +138,20 @@ impl Api {
         metadata.version_id = output.version_id().map(str::to_owned);
         metadata.checksum = decode(output.checksum_crc64_nvme())?;
         metadata.last_modified = output.last_modified().and_then(|at| (*at).try_into().ok());
-        metadata.content_type = output.content_type().map(str::to_owned);
+        tell!(metadata, output);
         metadata.metadata = output.metadata().into_iter().flatten().map(owned).collect();
         Ok(metadata)
     }
+}
+
+/// A Content-Encoding, if it is one, and without `aws-chunked`: that is about the request which
+/// stored the object, and some services keep it.
+pub(crate) fn encoding(header: Option<&str>) -> Option<String> {
+    let codings = header?.split(',').map(str::trim);
+    let codings: Vec<&str> = codings
+        .filter(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case("aws-chunked"))
+        .collect();
+    (!codings.is_empty()).then(|| codings.join(", "))
 }
 
 fn listed(part: &Part) -> Result<ListedPart> {
@@ -152,6 +163,7 @@ fn listed(part: &Part) -> Result<ListedPart> {
             e_tag: part.e_tag().unwrap_or_default().to_owned(),
             crc: decode(part.checksum_crc64_nvme())?,
             is_known: true,
+            is_reused: false,
         },
         modified: part.last_modified().and_then(|at| (*at).try_into().ok()),
     })
@@ -163,4 +175,18 @@ fn pending(upload: &MultipartUpload) -> Option<Pending> {
         upload_id: upload.upload_id()?.to_owned(),
         initiated: upload.initiated().and_then(|at| (*at).try_into().ok()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_a_request_was_sent_is_no_encoding_of_the_object() {
+        assert_eq!(encoding(Some("gzip,aws-chunked")).as_deref(), Some("gzip"));
+        assert_eq!(encoding(Some("gzip, zstd")).as_deref(), Some("gzip, zstd"));
+        for none in [None, Some(""), Some("aws-chunked")] {
+            assert_eq!(encoding(none), None);
+        }
+    }
 }

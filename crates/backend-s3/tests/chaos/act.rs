@@ -13,7 +13,9 @@ use crate::kind::Operation;
 use crate::setup::{Setup, URI};
 
 /// How a write ended, as its client sees it.
+#[allow(clippy::large_enum_variant, reason = "there is one of them at a time")]
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a run has one")]
 pub(crate) enum Done {
     Finished(Result<ObjectMetadata>),
     Cancelled(Result<()>),

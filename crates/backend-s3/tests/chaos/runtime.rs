@@ -33,6 +33,7 @@ pub(crate) async fn write(setup: Setup) -> (Setup, S3ObjectStore, Done) {
 }
 
 /// What outlives the runtime.
+#[allow(clippy::large_enum_variant, reason = "there is one of them at a time")]
 enum Orphan {
     /// A writer that took so many pieces.
     Open(Box<dyn ObjectWriter>, usize),

@@ -3,16 +3,18 @@
 use std::env;
 use std::sync::Arc;
 
-use writer_core::{Error, ErrorKind, IfExists, Result, WriterOptions};
+use writer_core::{Error, ErrorKind, IfExists, Result, WriterOptions, split_scheme};
 use writer_tokio::MemoryBudget;
 
 use super::Context;
+use crate::args::watch::WatchArgs;
 use crate::args::{PutArgs, TuningArgs};
 use crate::batch::{self, How, Outcome};
 use crate::exit;
 use crate::plan::Plan;
 use crate::producer::Producer;
 use crate::tally::{Tally, grouped};
+use crate::watch::{Goal, Trace, Watch};
 
 /// Parts that go at once where those that are whole count: of 64 that share a slow line, none is
 /// for a long time.
@@ -34,7 +36,8 @@ async fn write(
     producer: Option<Arc<Producer>>,
 ) -> anyhow::Result<()> {
     refuse_no_command(&args)?;
-    let options = options(&args)?;
+    let mut options = options(&args)?;
+    let guess = !args.attributes.no_guess_content_type;
     let (recursive, buffered, keep_going, verify) = (
         args.folders.recursive,
         args.buffered,
@@ -42,6 +45,8 @@ async fn write(
         args.verify,
     );
     let memory = args.tuning.memory;
+    let watching = args.watch.clone();
+    let trace = trace(context, &watching)?;
     let only_one = only_one(&args);
     #[cfg(feature = "s3")]
     let resumes = args.resuming.resumes();
@@ -57,13 +62,21 @@ async fn write(
     if total == 0 && !recursive && !context.quiet {
         exit::notice("there is nothing to write");
     }
+    // On a disk, the name itself says it.
+    options.guess_content_type = guess && is_s3(plan.destination());
+    let goal = || Goal {
+        objects: total as u64,
+        bytes: plan.bytes(),
+    };
+    let watch = Watch::begin(&watching, trace, context.quiet, goal)?;
+    let named = recursive || total > 1;
     let how = How {
         store: signals
             .guard(context.stores.get(plan.destination()))
             .await?,
         memory: memory.map_or_else(store_memory, Ok)?,
-        named: recursive || total > 1,
-        options,
+        named,
+        options: watch.over(options),
         buffered,
         verify,
         resumes,
@@ -72,8 +85,10 @@ async fn write(
     let jobs = plan.into_jobs();
     let failures = Tally::new(context.quiet);
     let outcome = batch::write(how, jobs, total, &context.printer, signals, failures).await;
-    if recursive && !context.quiet {
-        exit::notice(&summary(&outcome));
+    let is_told = named || context.verbose || watch.was_long();
+    let summary = watch.summary(&outcome);
+    if is_told && !context.quiet {
+        exit::notice(&summary);
     }
     conclude(outcome, total as u64)
 }
@@ -99,6 +114,10 @@ fn only_one(args: &PutArgs) -> Option<&'static str> {
     args.if_match.as_ref().map(|_| "--if-match")
 }
 
+fn is_s3(uri: &str) -> bool {
+    split_scheme(uri).is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("s3"))
+}
+
 /// Refuses a `--` that nothing follows: what was meant is lost by now.
 fn refuse_no_command(args: &PutArgs) -> Result<()> {
     let ends_so = || env::args_os().next_back().is_some_and(|last| last == "--");
@@ -114,13 +133,13 @@ fn store_memory() -> Result<u64> {
     MemoryBudget::from_env().map(|budget| budget.capacity())
 }
 
-fn summary(outcome: &Outcome) -> String {
-    let counted = |number, what| match number {
-        1 => format!("1 {what}"),
-        number => format!("{} {what}s", grouped(number)),
+/// The trace that is asked for. It is closed when everything has ended.
+fn trace(context: &Context, args: &WatchArgs) -> Result<Option<Arc<Trace>>> {
+    let Some(path) = &args.trace else {
+        return Ok(None);
     };
-    let (objects, bytes) = (outcome.stored, outcome.bytes);
-    format!("{}, {}", counted(objects, "object"), counted(bytes, "byte"))
+    let trace = Arc::new(Trace::create(path)?);
+    Ok(Some(Arc::clone(context.trace.get_or_init(|| trace))))
 }
 
 fn conclude(outcome: Outcome, total: u64) -> anyhow::Result<()> {
@@ -161,9 +180,8 @@ fn options(args: &PutArgs) -> Result<WriterOptions> {
         options.max_concurrency = options.max_concurrency.min(RESUMABLE);
     }
     options.enable_checksums = !args.no_checksum;
-    options.enable_compression = !args.no_compression;
-    options.content_type.clone_from(&args.content_type);
-    options.metadata = args.metadata.iter().cloned().collect();
+    args.compression.apply(&mut options);
+    args.attributes.apply(&mut options);
     if args.if_none_match {
         options.if_exists = IfExists::Fail;
     }

@@ -1,26 +1,28 @@
-//! `verify`: whether an object is the same as a file.
+//! `verify`: whether an object is the same as a file, as it is stored or decompressed.
 
 use std::fmt;
 use std::fs::{File, Metadata};
 use std::os::unix::fs::MetadataExt as _;
 
 use tokio::task::spawn_blocking;
-use writer_core::{ByteRange, Error, ErrorKind, ObjectMetadata, ObjectStore, Result};
+use writer_core::{ByteRange, Codec, Error, ErrorKind, ObjectMetadata, ObjectStore, Result};
 
 use super::Context;
 use crate::args::VerifyArgs;
 use crate::checksum::{self, Content};
+use crate::decode;
 use crate::source::Source;
 
 pub(super) async fn run(context: &Context, args: VerifyArgs) -> anyhow::Result<()> {
     let source = Source::parse(&args.file)?;
     let store = context.stores.get(&args.uri).await?;
     let object = store.stat(&args.uri).await?;
+    let codecs = codecs(&*store, &object).await?;
     let (file, size) = {
         let source = source.clone();
         spawn_blocking(move || open(&source)).await??
     };
-    if let Some(size) = size.filter(|size| *size != object.size) {
+    if let Some(size) = size.filter(|size| codecs.is_empty() && *size != object.size) {
         let text = format!(
             "differs from {source}: {} bytes are stored, and the file has {size}",
             object.size
@@ -32,8 +34,13 @@ pub(super) async fn run(context: &Context, args: VerifyArgs) -> anyhow::Result<(
         let hashed = hashed.map_err(|error| Error::new(ErrorKind::Other, error.to_string()))?;
         hashed.map_err(|error| error.with_uri(source.to_string()))
     };
-    let stored = stored(&*store, &object, args.download);
-    let (content, (stored, by)) = tokio::try_join!(hashed, stored)?;
+    let (content, (stored, by)) = if codecs.is_empty() {
+        tokio::try_join!(hashed, stored(&*store, &object, args.download))?
+    } else {
+        let content = hashed.await?;
+        let found = holds(&*store, &object, &codecs, &content, args.download).await?;
+        (content, found)
+    };
     if content != stored {
         let text = format!("differs from {source}, by {by}: {stored} instead of {content}");
         return Err(mismatch(&object, text).into());
@@ -47,6 +54,7 @@ pub(super) async fn run(context: &Context, args: VerifyArgs) -> anyhow::Result<(
 enum By {
     Checksum,
     Reading,
+    Decoding,
 }
 
 impl fmt::Display for By {
@@ -54,8 +62,46 @@ impl fmt::Display for By {
         f.write_str(match self {
             Self::Checksum => "the checksum that the service keeps",
             Self::Reading => "reading all of the object",
+            Self::Decoding => "reading all of the object, decompressed",
         })
     }
+}
+
+/// What the object is compressed with, as its Content-Encoding says, or its name, if it begins so.
+async fn codecs(store: &dyn ObjectStore, object: &ObjectMetadata) -> Result<Vec<Codec>> {
+    match decode::said(object) {
+        Ok(said) if said.is_empty() => {}
+        Ok(said) => return Ok(said),
+        // It can be compared as it is stored.
+        Err(_) => return Ok(Vec::new()),
+    }
+    match Codec::of_name(&object.uri) {
+        Some(codec) if decode::begins_as(store, object, codec).await? => Ok(vec![codec]),
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// Of an object that is compressed, the content as it is stored, if that is `content`, or else
+/// that which it holds.
+async fn holds(
+    store: &dyn ObjectStore,
+    object: &ObjectMetadata,
+    codecs: &[Codec],
+    content: &Content,
+    download: bool,
+) -> Result<(Content, By)> {
+    let size = object.size;
+    let known = object.checksum.filter(|_| !download);
+    let known = known.map(|checksum| Content { size, checksum });
+    if let Some(stored) = known.filter(|stored| stored == content) {
+        return Ok((stored, By::Checksum));
+    }
+    let reader = store.get(&object.uri, ByteRange::Full).await?;
+    let (stored, decoded) = decode::contents(reader, codecs).await?;
+    Ok(match stored == *content {
+        true => (stored, By::Reading),
+        false => (decoded, By::Decoding),
+    })
 }
 
 async fn stored(

@@ -135,11 +135,22 @@ pub fn assert_error(output: &Output, code: i32, texts: &[&str]) {
 /// Fails unless `line` is the receipt of an object of `size` bytes.
 #[track_caller]
 pub fn assert_uploaded(line: &str, size: u64) {
-    let start = format!("Uploaded {size} bytes, ETag: ");
-    let e_tag = line
-        .strip_prefix(&start)
-        .unwrap_or_else(|| panic!("{line:?}"));
+    let start = format!("Uploaded {size} bytes");
+    let rest = line.strip_prefix(&start).and_then(|rest| {
+        let (place, e_tag) = rest.split_once(", ETag: ")?;
+        (place.is_empty() || place.starts_with(" to ")).then_some(e_tag)
+    });
+    let e_tag = rest.unwrap_or_else(|| panic!("{line:?}"));
     assert!(!e_tag.is_empty() && !e_tag.contains('"'), "{line:?}");
+}
+
+/// Fails unless all that a run said on standard error is that it wrote so much.
+#[track_caller]
+pub fn assert_summary(output: &Output, what: &str) {
+    let line = stderr(output);
+    assert_eq!(line.lines().count(), 1, "{line}");
+    assert!(line.starts_with(&format!("Uploaded {what} in ")), "{line}");
+    assert!(line.contains("/s)"), "{line}");
 }
 
 /// A folder for sources and one for objects.

@@ -1,4 +1,4 @@
-//! Writes with a condition or a checksum, and what is kept with an object.
+//! Writes with a condition or a checksum.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use super::context::{Checked, Context, During, crc, ensure, expect_kind, fail, s
 const RACERS: usize = 8;
 
 /// Writes an object in one go; the error of whichever call fails.
-async fn write(
+pub(super) async fn write(
     store: &Arc<dyn ObjectStore>,
     uri: &str,
     options: WriterOptions,
@@ -311,48 +311,4 @@ pub(crate) async fn expected_checksum_is_kept(context: &Context<'_>) -> Checked 
         ErrorKind::InvalidInput,
         "expecting a checksum, and none to be made",
     )
-}
-
-pub(crate) async fn content_type_is_kept(context: &Context<'_>) -> Checked {
-    if !context.profile().content_type {
-        skip!("the service keeps no media type");
-    }
-    for size in kept(context, [10, 2 * context.part_size() + 5]) {
-        let uri = context.uri(size);
-        let data = context.bytes(size);
-        let options = context
-            .options()
-            .with_content_type("text/csv; charset=utf-8");
-        let written = write(context.store(), &uri, options, &data).await;
-        written.during("writing with a media type")?;
-        let found = context.expect_object(&uri, &data).await?.content_type;
-        ensure!(
-            found.as_deref() == Some("text/csv; charset=utf-8"),
-            "the media type of {size} bytes is {found:?}"
-        );
-    }
-    Ok(())
-}
-
-pub(crate) async fn user_metadata_is_kept(context: &Context<'_>) -> Checked {
-    if !context.profile().user_metadata {
-        skip!("the service keeps no user metadata");
-    }
-    for size in kept(context, [10, 2 * context.part_size() + 5]) {
-        let uri = context.uri(size);
-        let data = context.bytes(size);
-        let options = context
-            .options()
-            .with_metadata("origin", "line 7, shift b")
-            .with_metadata("run-id", "0042");
-        let expected = options.metadata.clone();
-        let written = write(context.store(), &uri, options, &data).await;
-        written.during("writing with metadata")?;
-        let found = context.expect_object(&uri, &data).await?.metadata;
-        ensure!(
-            found == expected,
-            "the metadata of {size} bytes are {found:?} instead of {expected:?}"
-        );
-    }
-    Ok(())
 }

@@ -30,8 +30,14 @@ pub struct Profile {
     pub atomic_conditions: bool,
     /// It keeps the user's metadata.
     pub user_metadata: bool,
-    /// It keeps the media type.
+    /// It keeps the media type, and the content encoding.
     pub content_type: bool,
+    /// It keeps the headers for caches, file names and languages.
+    pub headers: bool,
+    /// It keeps tags.
+    pub tags: bool,
+    /// It knows the storage class `STANDARD_IA`, or refuses it. (Garage ignores it.)
+    pub storage_class: bool,
     /// The receipt carries the CRC64NVME of the whole object.
     pub checksum: bool,
     /// What is said of an object's checksum is true after it was replaced. (s3s-fs says that of the
@@ -53,6 +59,9 @@ impl Default for Profile {
             atomic_conditions: true,
             user_metadata: true,
             content_type: true,
+            headers: true,
+            tags: true,
+            storage_class: true,
             checksum: true,
             fresh_checksums: true,
             long_suffixes: true,
@@ -115,6 +124,27 @@ impl Profile {
     #[must_use]
     pub fn with_content_type(mut self, kept: bool) -> Self {
         self.content_type = kept;
+        self
+    }
+
+    /// Sets [`headers`](Self::headers).
+    #[must_use]
+    pub fn with_headers(mut self, kept: bool) -> Self {
+        self.headers = kept;
+        self
+    }
+
+    /// Sets [`tags`](Self::tags).
+    #[must_use]
+    pub fn with_tags(mut self, kept: bool) -> Self {
+        self.tags = kept;
+        self
+    }
+
+    /// Sets [`storage_class`](Self::storage_class).
+    #[must_use]
+    pub fn with_storage_class(mut self, known: bool) -> Self {
+        self.storage_class = known;
         self
     }
 

@@ -58,6 +58,7 @@ pub(super) struct Options {
     pub(super) hashing: bool,
     pub(super) repeat_complete: bool,
     pub(super) ignore_conditions: bool,
+    pub(super) ignore_encryption: bool,
     pub(super) keep_log: bool,
     pub(super) bandwidth: u64,
     pub(super) connection_bandwidth: u64,
@@ -86,6 +87,7 @@ impl Default for Builder {
                 hashing: true,
                 repeat_complete: false,
                 ignore_conditions: false,
+                ignore_encryption: false,
                 keep_log: true,
                 bandwidth: 0,
                 connection_bandwidth: 0,
@@ -204,6 +206,13 @@ impl Builder {
     /// services do. Off by default.
     pub fn ignore_conditions(mut self, ignore: bool) -> Self {
         self.options.ignore_conditions = ignore;
+        self
+    }
+
+    /// Whether the headers that ask for encryption are ignored, as some services do. Off by
+    /// default.
+    pub fn ignore_encryption(mut self, ignore: bool) -> Self {
+        self.options.ignore_encryption = ignore;
         self
     }
 

@@ -54,7 +54,7 @@
 //!
 //! # Not covered
 //!
-//! Versions, ACLs, encryption, tags, object lock, `UploadPartCopy`,
+//! Versions, object lock, changing tags and ACLs, `UploadPartCopy`,
 //! `GetObjectAttributes`, POST forms, virtual-host addressing, HTTP/2.
 
 mod access;

@@ -26,6 +26,18 @@ pub struct Attributes {
     pub content_language: Option<String>,
     /// `x-amz-storage-class`.
     pub storage_class: Option<String>,
+    /// `x-amz-server-side-encryption`.
+    pub encryption: Option<String>,
+    /// `x-amz-server-side-encryption-aws-kms-key-id`.
+    pub encryption_key: Option<String>,
+    /// `x-amz-server-side-encryption-context`, in Base64 as it came.
+    pub encryption_context: Option<String>,
+    /// `x-amz-server-side-encryption-bucket-key-enabled`.
+    pub bucket_key: Option<bool>,
+    /// `x-amz-acl`.
+    pub acl: Option<String>,
+    /// The tags of `x-amz-tagging`.
+    pub tags: BTreeMap<String, String>,
     /// The `x-amz-meta-*` headers, without that prefix.
     pub metadata: BTreeMap<String, String>,
 }

@@ -38,10 +38,12 @@ pub(crate) enum Fault {
     // Conditions, options and URIs.
     IgnoresCreateOnly, IgnoresCreateOnlyOfParts, ChecksCreateOnlyEarly, SaysAdvisory, ForgetsCondition, IgnoresIfMatch,
     ChecksIfMatchEarly, ReplacesMissing, NeverMatches, IgnoresExpectedChecksum,
-    RefusesAnyChecksum, ChecksAfterwards, DropsMetadata, TakesAnyOptions, TakesAnyUri,
+    RefusesAnyChecksum, ChecksAfterwards, DropsMetadata,
+    DropsHeaders, DropsLanguage, DropsTagValues, TakesAnyOptions, TakesAnyUri,
     RefusesNoOptions, DecodesNames,
     // The receipt.
     NoChecksum, WrongChecksum, WrongUri, QuotedETag, KeepsOldChecksum,
+    TellsNobody, CountsNothing,
     // The other calls.
     FindsMissing, EndIsInclusive, RefusesLongSuffixes, ClampsRanges, DeleteNeedsObject, PutKeepsOld, ListsOneLevel,
     ListsDirectories, EmptyListIsError, ListsFirstPage, CloseEndsWriters,
@@ -145,10 +147,20 @@ impl ObjectStore for BrokenStore {
             RefusesAnyChecksum if options.expected_checksum.is_some() => {
                 options.expected_checksum = Some(Crc64Nvme(0));
             }
+            TellsNobody => options.observer = None,
             DropsMetadata => {
                 options.content_type = None;
+                options.content_encoding = None;
                 options.metadata.clear();
+                options.tags.clear();
+                options.storage_class = None;
             }
+            DropsHeaders => {
+                options.cache_control = None;
+                options.content_disposition = None;
+            }
+            DropsLanguage => options.content_language = None,
+            DropsTagValues => options.tags.values_mut().for_each(String::clear),
             TakesAnyOptions if options.validate().is_err() => options = WriterOptions::default(),
             FewWriters if self.inner.staged().len() >= 50 => {
                 return Err(Error::new(ErrorKind::LimitExceeded, "too many writers"));
@@ -460,6 +472,7 @@ impl BrokenWriter {
             ForgetsCondition => receipt.condition = None,
             SaysAdvisory => receipt.condition = Some(Condition::Advisory),
             NoChecksum => receipt.checksum = None,
+            CountsNothing => receipt.elapsed = None,
             WrongChecksum => receipt.checksum = Some(Crc64Nvme(0)),
             WrongUri => receipt.uri.push('x'),
             QuotedETag => receipt.e_tag = receipt.e_tag.take().map(|tag| format!("\"{tag}\"")),

@@ -1,6 +1,6 @@
 //! Objects in one piece: what is put is what is got.
 
-use aws_sdk_s3::types::{ChecksumMode, StorageClass};
+use aws_sdk_s3::types::{ChecksumMode, ObjectCannedAcl, ServerSideEncryption, StorageClass};
 use testkit::server::{ETags, TestServer};
 
 use crate::support::{client, crc64, pattern, refusal, start};
@@ -296,4 +296,85 @@ async fn buckets_come_and_go() {
         refusal(client.head_bucket().bucket("another").send().await).0,
         404
     );
+}
+
+#[tokio::test]
+async fn tags_are_counted_and_listed_and_limited() {
+    let (_server, client) = start().await;
+    let put = |tagging: String| {
+        let put = client.put_object().bucket("test").key("k");
+        put.tagging(tagging).send()
+    };
+    put("a=b%20c&%C3%BC=".into()).await.unwrap();
+    let head = client.head_object().bucket("test").key("k").send();
+    assert_eq!(head.await.unwrap().tag_count(), Some(2));
+    let got = client.get_object().bucket("test").key("k").send();
+    assert_eq!(got.await.unwrap().tag_count(), Some(2));
+    let listed = client.get_object_tagging().bucket("test").key("k").send();
+    let listed = listed.await.unwrap();
+    let tags: Vec<_> = listed
+        .tag_set()
+        .iter()
+        .map(|tag| (tag.key(), tag.value()))
+        .collect();
+    assert_eq!(tags, [("a", "b c"), ("ü", "")]);
+    let eleven = (0..11)
+        .map(|n| format!("k{n}=v"))
+        .collect::<Vec<_>>()
+        .join("&");
+    for wrong in [
+        eleven,
+        format!("{}=v", "k".repeat(129)),
+        format!("k={}", "v".repeat(257)),
+        "=v".into(),
+    ] {
+        assert_eq!(
+            refusal(put(wrong.clone()).await),
+            (400, "InvalidTag".into()),
+            "{wrong}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn encryption_is_said_by_every_answer() {
+    let (server, client) = start().await;
+    let put = || client.put_object().bucket("test").key("k");
+    let kms = put()
+        .server_side_encryption(ServerSideEncryption::AwsKms)
+        .ssekms_key_id("alias/key")
+        .bucket_key_enabled(true);
+    let kms = kms.send().await.unwrap();
+    assert_eq!(
+        kms.server_side_encryption(),
+        Some(&ServerSideEncryption::AwsKms)
+    );
+    assert_eq!(kms.ssekms_key_id(), Some("alias/key"));
+    assert_eq!(kms.bucket_key_enabled(), Some(true));
+    let head = client
+        .head_object()
+        .bucket("test")
+        .key("k")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(
+        head.server_side_encryption(),
+        Some(&ServerSideEncryption::AwsKms)
+    );
+    assert_eq!(
+        server.object("k").unwrap().attributes.bucket_key,
+        Some(true)
+    );
+
+    let unknown = put()
+        .server_side_encryption(ServerSideEncryption::from("rot13"))
+        .send();
+    assert_eq!(refusal(unknown.await), (400, "InvalidArgument".into()));
+    let key_of_none = put().ssekms_key_id("alias/key").send();
+    assert_eq!(refusal(key_of_none.await), (400, "InvalidArgument".into()));
+    let class = put().storage_class(StorageClass::from("SOMEWHERE")).send();
+    assert_eq!(refusal(class.await), (400, "InvalidStorageClass".into()));
+    let acl = put().acl(ObjectCannedAcl::from("everybody")).send();
+    assert_eq!(refusal(acl.await), (400, "InvalidArgument".into()));
 }

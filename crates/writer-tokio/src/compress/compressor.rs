@@ -5,36 +5,59 @@ use std::mem;
 use tokio::task;
 use writer_core::{ObjectWriter, Page, Result};
 
-use super::Codec;
-use super::encoder::Encoder;
+use super::encoder::{Encoder, Settings};
+use super::threaded::Threaded;
+use super::workspace::{Wanted, Workspace};
+use crate::MemoryBudget;
 
-/// Compresses into pages of `inner`, and writes them to it.
+/// Compresses into `inner`.
 ///
 /// Waiting and working are apart: [`ready`](Self::ready) does all that waits and takes nothing,
 /// [`push`](Self::push) takes input and never waits. So whoever records what `push` took before
 /// the next await loses nothing when its future is dropped.
 pub(super) struct Compressor {
     inner: Box<dyn ObjectWriter>,
-    encoder: Encoder,
-    page: Option<Box<dyn Page>>,
-    /// Bytes at the front of the page's spare room that `inner` does not have yet.
-    filled: usize,
-    /// Bytes of input since other tasks had a turn.
-    worked: usize,
+    engine: Engine,
+    /// Memory to wait for before anything is compressed.
+    wanted: Option<Wanted>,
+    workspace: Option<Workspace>,
+}
+
+enum Engine {
+    Here(Here),
+    Threaded(Threaded),
+}
+
+/// Memory that `settings` take, if it is to be waited for.
+///
+/// # Errors
+///
+/// `LimitExceeded` if it does not fit `budget`.
+pub(super) fn wanted(settings: &Settings, budget: &MemoryBudget) -> Result<Option<Wanted>> {
+    let (level, threads) = (settings.level, settings.threads);
+    let what = match threads {
+        0 => format!("{} level {level}", settings.codec),
+        _ => format!("{} level {level} with {threads} threads", settings.codec),
+    };
+    let buffers = if threads > 0 { Threaded::MEMORY } else { 0 };
+    Wanted::new(budget, settings.memory() + buffers, &what)
 }
 
 impl Compressor {
     pub(super) fn new(
-        codec: Codec,
-        size: Option<u64>,
+        settings: &Settings,
+        wanted: Option<Wanted>,
         inner: Box<dyn ObjectWriter>,
     ) -> Result<Self> {
+        let engine = match settings.threads {
+            0 => Engine::Here(Here::new(settings)?),
+            _ => Engine::Threaded(Threaded::new(settings)?),
+        };
         Ok(Self {
             inner,
-            encoder: Encoder::new(codec, size)?,
-            page: None,
-            filled: 0,
-            worked: 0,
+            engine,
+            wanted,
+            workspace: None,
         })
     }
 
@@ -48,15 +71,14 @@ impl Compressor {
     ///
     /// Safe.
     pub(super) async fn ready(&mut self) -> Result<()> {
-        self.hand_over().await?;
-        if self.worked >= self.encoder.slice() {
-            self.worked = 0;
-            task::yield_now().await;
+        if let Some(wanted) = &self.wanted {
+            self.workspace = Some(wanted.get().await);
+            self.wanted = None;
         }
-        if self.page.is_none() {
-            self.page = Some(self.inner.reserve(1).await?);
+        match &mut self.engine {
+            Engine::Here(here) => here.ready(&mut *self.inner).await,
+            Engine::Threaded(threaded) => threaded.ready(&mut *self.inner).await,
         }
-        Ok(())
     }
 
     /// Compresses the beginning of `input`, and says how much of it: none, if it is not
@@ -66,18 +88,13 @@ impl Compressor {
     ///
     /// The codec's.
     pub(super) fn push(&mut self, input: &[u8]) -> Result<usize> {
-        let Some(page) = &mut self.page else {
-            return Ok(0);
-        };
-        let most = input.len().min(self.encoder.slice());
-        let output = &mut page.spare_mut()[self.filled..];
-        let step = self.encoder.push(&input[..most], output)?;
-        self.filled += step.produced;
-        self.worked += step.consumed;
-        Ok(step.consumed)
+        match &mut self.engine {
+            Engine::Here(here) => here.push(input),
+            Engine::Threaded(threaded) => Ok(threaded.push(input)),
+        }
     }
 
-    /// Writes what is compressed to the inner writer. A page whose room is used up is given up.
+    /// Writes what is compressed to the inner writer, as far as it is there.
     ///
     /// # Errors
     ///
@@ -87,17 +104,10 @@ impl Compressor {
     ///
     /// Safe: the inner writer takes a segment before it waits.
     pub(super) async fn hand_over(&mut self) -> Result<()> {
-        let filled = mem::take(&mut self.filled);
-        if filled > 0
-            && let Some(page) = &mut self.page
-        {
-            let segment = page.split(filled);
-            if page.spare_len() == 0 {
-                self.page = None;
-            }
-            self.inner.write_owned(segment).await?;
+        match &mut self.engine {
+            Engine::Here(here) => here.hand_over(&mut *self.inner).await,
+            Engine::Threaded(_) => Ok(()),
         }
-        Ok(())
     }
 
     /// Ends the frame, all of which the inner writer has then.
@@ -106,22 +116,20 @@ impl Compressor {
     ///
     /// The codec's, and the inner writer's.
     pub(super) async fn end(&mut self) -> Result<()> {
-        let mut ended = false;
-        while !ended {
-            self.ready().await?;
-            if let Some(page) = &mut self.page {
-                let (produced, done) = self.encoder.end(&mut page.spare_mut()[self.filled..])?;
-                self.filled += produced;
-                ended = done;
-            }
+        self.ready().await?;
+        match &mut self.engine {
+            Engine::Here(here) => here.end(&mut *self.inner).await,
+            Engine::Threaded(threaded) => threaded.end(&mut *self.inner).await,
         }
-        self.hand_over().await
     }
 
-    /// Gives back the page: nothing more will be compressed.
+    /// Gives back memory: nothing more will be compressed.
     pub(super) fn give_up(&mut self) {
-        self.filled = 0;
-        self.page = None;
+        match &mut self.engine {
+            Engine::Here(here) => here.give_up(),
+            Engine::Threaded(threaded) => threaded.give_up(),
+        }
+        self.workspace = None;
     }
 
     /// Lends memory of the inner writer.
@@ -135,5 +143,83 @@ impl Compressor {
 
     pub(super) fn into_inner(self) -> Box<dyn ObjectWriter> {
         self.inner
+    }
+}
+
+/// Compression by the task that writes, straight into pages of the inner writer.
+struct Here {
+    encoder: Encoder,
+    page: Option<Box<dyn Page>>,
+    /// Bytes at the front of the page's spare room that `inner` does not have yet.
+    filled: usize,
+    /// Bytes of input since other tasks had a turn.
+    worked: usize,
+}
+
+impl Here {
+    fn new(settings: &Settings) -> Result<Self> {
+        Ok(Self {
+            encoder: Encoder::new(settings)?,
+            page: None,
+            filled: 0,
+            worked: 0,
+        })
+    }
+
+    async fn ready(&mut self, inner: &mut dyn ObjectWriter) -> Result<()> {
+        self.hand_over(inner).await?;
+        if self.worked >= self.encoder.slice() {
+            self.worked = 0;
+            task::yield_now().await;
+        }
+        if self.page.is_none() {
+            self.page = Some(inner.reserve(1).await?);
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, input: &[u8]) -> Result<usize> {
+        let Some(page) = &mut self.page else {
+            return Ok(0);
+        };
+        let most = input.len().min(self.encoder.slice());
+        let output = &mut page.spare_mut()[self.filled..];
+        let step = self.encoder.push(&input[..most], output)?;
+        self.filled += step.produced;
+        self.worked += step.consumed;
+        Ok(step.consumed)
+    }
+
+    /// A page whose room is used up is given up.
+    async fn hand_over(&mut self, inner: &mut dyn ObjectWriter) -> Result<()> {
+        let filled = mem::take(&mut self.filled);
+        if filled > 0
+            && let Some(page) = &mut self.page
+        {
+            let segment = page.split(filled);
+            if page.spare_len() == 0 {
+                self.page = None;
+            }
+            inner.write_owned(segment).await?;
+        }
+        Ok(())
+    }
+
+    async fn end(&mut self, inner: &mut dyn ObjectWriter) -> Result<()> {
+        let mut ended = false;
+        while !ended {
+            self.ready(inner).await?;
+            if let Some(page) = &mut self.page {
+                let (produced, done) = self.encoder.end(&mut page.spare_mut()[self.filled..])?;
+                self.filled += produced;
+                ended = done;
+            }
+        }
+        self.hand_over(inner).await
+    }
+
+    fn give_up(&mut self) {
+        self.filled = 0;
+        self.page = None;
     }
 }

@@ -5,13 +5,14 @@ use std::mem;
 
 use async_trait::async_trait;
 use writer_core::{
-    COPY_THRESHOLD, Error, ErrorKind, HeapPage, ObjectMetadata, ObjectWriter, Page, Result,
+    COPY_THRESHOLD, Codec, Error, ErrorKind, HeapPage, ObjectMetadata, ObjectWriter, Page, Result,
     Segment, WriterOptions,
 };
 
-use super::Codec;
 use super::compressor::Compressor;
+use super::encoder::Settings;
 use super::lookahead::{Lookahead, first_bytes};
+use super::workspace::Wanted;
 use crate::sources::Sources;
 
 /// Compresses what is written into the writer behind it.
@@ -20,8 +21,11 @@ use crate::sources::Sources;
 /// anything else: a `write_owned` that is dropped has written its segment all the same.
 pub(super) struct CompressingWriter {
     uri: String,
-    codec: Codec,
-    expected: Option<u64>,
+    settings: Settings,
+    /// Memory that compression waits for, once it begins.
+    wanted: Option<Wanted>,
+    /// The checksum that what is stored was said to have, which compression would change.
+    has_checksum: bool,
     state: State,
     /// Segments that were taken and are neither passed on nor compressed.
     pending: VecDeque<Segment>,
@@ -58,20 +62,28 @@ enum Target {
 
 impl CompressingWriter {
     pub(super) fn new(
-        codec: Codec,
+        settings: Settings,
+        wanted: Option<Wanted>,
         uri: &str,
-        options: WriterOptions,
+        mut options: WriterOptions,
         open: impl FnOnce(WriterOptions) -> Result<Box<dyn ObjectWriter>> + Send + 'static,
     ) -> Result<Self> {
-        let expected = options.expected_size;
-        let target = match expected {
-            None => Target::Open(open(options)?),
-            Some(_) => Target::Later(Box::new(open), Box::new(options)),
+        let (codec, has_checksum) = (options.codec, options.expected_checksum.is_some());
+        let target = match options.expected_size {
+            Some(_) if codec.is_none() => Target::Later(Box::new(open), Box::new(options)),
+            _ => {
+                if let Some(codec) = options.codec.take() {
+                    options.content_encoding = Some(codec.name().to_owned());
+                    options.expected_size = None;
+                }
+                Target::Open(open(options)?)
+            }
         };
-        Ok(Self {
+        let mut writer = Self {
             uri: uri.to_owned(),
-            codec,
-            expected,
+            settings,
+            wanted,
+            has_checksum,
             state: State::Undecided(target),
             pending: VecDeque::new(),
             lookahead: Lookahead::default(),
@@ -79,7 +91,11 @@ impl CompressingWriter {
             taken: 0,
             torn: false,
             failed: None,
-        })
+        };
+        if codec.is_some() {
+            writer.begin(false)?;
+        }
+        Ok(writer)
     }
 
     async fn take_chunk(&mut self, chunk: &[u8]) -> Result<()> {
@@ -128,7 +144,7 @@ impl CompressingWriter {
     async fn complete(&mut self) -> Result<()> {
         self.enter()?;
         let written = self.bytes_written();
-        if let Some(expected) = self.expected.filter(|expected| written < *expected) {
+        if let Some(expected) = self.settings.size.filter(|expected| written < *expected) {
             return Err(Error::new(
                 ErrorKind::InvalidInput,
                 format!(
@@ -171,13 +187,24 @@ impl CompressingWriter {
         }
         let missing = Codec::MAGIC_LEN - start.len();
         start.extend(next.iter().take(missing));
-        match self.codec.recognise(&start) {
+        match self.settings.codec.recognise(&start) {
             Some(compressed) => self.begin(compressed).map(|()| true),
             None => Ok(false),
         }
     }
 
     fn begin(&mut self, compressed: bool) -> Result<()> {
+        if self.has_checksum && !compressed {
+            return Err(Error::new(
+                ErrorKind::InvalidInput,
+                format!(
+                    "expected_checksum is that of what is stored, and the name asks for {} \
+                     compression of bytes that are not compressed yet: switch compression off, or \
+                     choose another name",
+                    self.settings.codec
+                ),
+            ));
+        }
         let target = match mem::replace(&mut self.state, State::Gone) {
             State::Undecided(target) => target,
             begun => {
@@ -197,7 +224,7 @@ impl CompressingWriter {
         self.state = if compressed {
             State::Passing(inner)
         } else {
-            let compressor = Compressor::new(self.codec, self.expected, inner)?;
+            let compressor = Compressor::new(&self.settings, self.wanted.take(), inner)?;
             State::Compressing(Box::new(compressor))
         };
         Ok(())
@@ -255,7 +282,7 @@ impl CompressingWriter {
     fn check(&self, more: u64) -> Result<()> {
         self.enter()?;
         let size = self.bytes_written().saturating_add(more);
-        match self.expected {
+        match self.settings.size {
             Some(expected) if size > expected => Err(Error::new(
                 ErrorKind::InvalidInput,
                 format!(
@@ -332,12 +359,19 @@ impl ObjectWriter for CompressingWriter {
     async fn finish(mut self: Box<Self>) -> Result<ObjectMetadata> {
         let completed = self.complete().await;
         let completed = self.latch(completed);
+        let compressed = matches!(self.state, State::Compressing(_));
+        let (codec, written) = (self.settings.codec, self.bytes_written());
         let Some(inner) = self.into_inner() else {
             // Only an error leaves it without one.
             return Err(completed.err().unwrap_or_else(closed));
         };
         let Err(error) = completed else {
-            return inner.finish().await;
+            let mut receipt = inner.finish().await?;
+            if compressed {
+                receipt.compressed = Some(codec);
+                receipt.size_written = Some(written);
+            }
+            return Ok(receipt);
         };
         match inner.cancel().await {
             Ok(()) => Err(error),

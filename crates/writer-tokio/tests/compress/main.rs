@@ -3,6 +3,7 @@
 #![cfg(feature = "compression")]
 #![allow(clippy::unwrap_used, reason = "the helpers are tests too")]
 
+mod asked;
 mod calls;
 mod room;
 mod steps;
@@ -58,8 +59,18 @@ impl Log {
     }
 
     fn writer(&self, name: &str, options: WriterOptions) -> Box<dyn ObjectWriter> {
+        self.writer_within(name, options, &budget())
+    }
+
+    /// A writer whose codec takes its memory from `budget`.
+    fn writer_within(
+        &self,
+        name: &str,
+        options: WriterOptions,
+        budget: &MemoryBudget,
+    ) -> Box<dyn ObjectWriter> {
         let log = self.clone();
-        open_writer(name, options, move |options| {
+        open_writer(name, options, budget, move |options| {
             log.see(|seen| seen.opened.push(options));
             let account = MemoryBudget::new(1 << 20)?.open_account();
             Ok(Box::new(InMemory { log, account }))
@@ -125,6 +136,10 @@ impl ObjectWriter for InMemory {
         self.log.see(|seen| seen.cancelled = true);
         Ok(())
     }
+}
+
+fn budget() -> MemoryBudget {
+    MemoryBudget::new(64 << 20).unwrap()
 }
 
 const OPEN: OpenPart = OpenPart { len: 0, target: 1 };

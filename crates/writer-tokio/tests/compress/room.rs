@@ -68,9 +68,9 @@ impl ObjectWriter for Discarding {
 
 fn discarding(name: &str, budget: &MemoryBudget) -> Box<dyn ObjectWriter> {
     let options = WriterOptions::default().with_part_size(256 << 10);
-    let budget = budget.clone();
-    open_writer(name, options, move |options| {
-        Discarding::open(&budget, &options)
+    let inner = budget.clone();
+    open_writer(name, options, budget, move |options| {
+        Discarding::open(&inner, &options)
     })
     .unwrap()
 }

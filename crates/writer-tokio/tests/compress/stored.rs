@@ -74,7 +74,7 @@ async fn an_option_out_of_bounds_is_refused_before_anything_is_opened() {
     for name in ["a.gz", "a.txt"] {
         let options = WriterOptions::default().with_part_size(0);
         let open = |_| -> Result<Box<dyn ObjectWriter>> { panic!("opened") };
-        let error = open_writer(name, options, open).err().unwrap();
+        let error = open_writer(name, options, &budget(), open).err().unwrap();
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
     }
 }
@@ -82,11 +82,11 @@ async fn an_option_out_of_bounds_is_refused_before_anything_is_opened() {
 #[tokio::test]
 async fn what_open_refuses_is_known_at_once_or_at_the_first_write() {
     let refuse = |_| Err(full());
-    let error = open_writer("a.gz", WriterOptions::default(), refuse).err();
+    let error = open_writer("a.gz", WriterOptions::default(), &budget(), refuse).err();
     assert_eq!(error.unwrap().kind(), ErrorKind::StorageFull);
 
     let sized = WriterOptions::default().with_expected_size(9);
-    let mut writer = open_writer("a.gz", sized.clone(), refuse).unwrap();
+    let mut writer = open_writer("a.gz", sized.clone(), &budget(), refuse).unwrap();
     for _ in 0..2 {
         let error = writer.write_chunk(b"abc").await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::StorageFull);
@@ -94,7 +94,7 @@ async fn what_open_refuses_is_known_at_once_or_at_the_first_write() {
     let error = writer.finish().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::StorageFull);
 
-    let writer = open_writer("a.gz", sized, refuse).unwrap();
+    let writer = open_writer("a.gz", sized, &budget(), refuse).unwrap();
     writer.cancel().await.unwrap();
 }
 

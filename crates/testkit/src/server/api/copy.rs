@@ -27,7 +27,8 @@ pub(super) fn copy(
         .as_ref()
         .is_some_and(|directive| directive.as_str() == MetadataDirective::REPLACE);
     if replaces {
-        object.attributes = Attributes::of(&req.headers, req.input.metadata.take())?;
+        object.attributes =
+            Attributes::of(&req.headers, req.input.metadata.take(), &shared.options)?;
     }
     let mut result = CopyObjectResult {
         e_tag: Some(quoted(&object.etag)),

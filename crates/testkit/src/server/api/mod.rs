@@ -4,16 +4,15 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use async_trait::async_trait;
-use http::HeaderMap;
 use s3s::dto::*;
 use s3s::{S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result};
 
-use super::Attributes;
 use super::fault::{ETagFault, EchoFault};
 use super::receive::random_etag;
 use super::shared::Shared;
 
 pub(super) mod assemble;
+mod attributes;
 mod bucket;
 mod copy;
 mod list;
@@ -108,7 +107,15 @@ impl S3 for Api {
         &self,
         req: S3Request<HeadObjectInput>,
     ) -> S3Result<S3Response<HeadObjectOutput>> {
-        read::head(&self.shared, req).map(S3Response::new)
+        let (output, headers) = read::head(&self.shared, req)?;
+        Ok(S3Response::with_headers(output, headers))
+    }
+
+    async fn get_object_tagging(
+        &self,
+        req: S3Request<GetObjectTaggingInput>,
+    ) -> S3Result<S3Response<GetObjectTaggingOutput>> {
+        read::tags(&self.shared, req).map(S3Response::new)
     }
 
     async fn delete_object(
@@ -168,46 +175,6 @@ impl S3 for Api {
     ) -> S3Result<S3Response<ListMultipartUploadsOutput>> {
         list::uploads(&self.shared, req).map(S3Response::new)
     }
-}
-
-impl Attributes {
-    /// What a request says about the object it writes.
-    fn of(headers: &HeaderMap, metadata: Option<Metadata>) -> S3Result<Self> {
-        /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html>
-        const MAX_METADATA: usize = 2048;
-        let metadata = metadata.unwrap_or_default();
-        if metadata
-            .iter()
-            .map(|(name, value)| name.len() + value.len())
-            .sum::<usize>()
-            > MAX_METADATA
-        {
-            return Err(S3ErrorCode::MetadataTooLarge.into());
-        }
-        let text = |name: &str| {
-            let value = headers.get(name)?.to_str().ok()?;
-            (!value.is_empty()).then(|| value.to_owned())
-        };
-        Ok(Self {
-            content_type: text("content-type").unwrap_or_else(|| "binary/octet-stream".to_owned()),
-            cache_control: text("cache-control"),
-            content_encoding: text("content-encoding").and_then(without_aws_chunked),
-            content_disposition: text("content-disposition"),
-            content_language: text("content-language"),
-            storage_class: text("x-amz-storage-class").filter(|class| class != "STANDARD"),
-            metadata: metadata.into_iter().collect(),
-        })
-    }
-}
-
-/// `aws-chunked` is about the transfer and not kept with the object.
-fn without_aws_chunked(encodings: String) -> Option<String> {
-    let kept: Vec<_> = encodings
-        .split(',')
-        .map(str::trim)
-        .filter(|e| *e != "aws-chunked")
-        .collect();
-    (!kept.is_empty()).then(|| kept.join(","))
 }
 
 /// The checksum that a reply echoes: the true one, unless a fault says otherwise.

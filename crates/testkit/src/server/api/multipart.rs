@@ -6,6 +6,7 @@ use s3s::dto::*;
 use s3s::{S3ErrorCode, S3Request, S3Result};
 
 use super::assemble::Completion;
+use super::attributes::tell_encryption;
 use super::{echoed, invalid_argument, said};
 use crate::server::checksum::{claimed, invalid_request, set_checksum};
 use crate::server::object::{Part, Upload};
@@ -35,7 +36,9 @@ pub(super) fn create(
             ));
         }
     };
-    let attributes = Attributes::of(&req.headers, input.metadata.take())?;
+    let attributes = Attributes::of(&req.headers, input.metadata.take(), &shared.options)?;
+    let mut output = CreateMultipartUploadOutput::default();
+    tell_encryption!(output, &attributes);
     let upload = Upload::new(declared, kind, attributes);
     let upload_id = shared
         .store
@@ -48,7 +51,7 @@ pub(super) fn create(
         upload_id: Some(upload_id),
         bucket: Some(std::mem::take(&mut input.bucket)),
         key: Some(std::mem::take(&mut input.key)),
-        ..CreateMultipartUploadOutput::default()
+        ..output
     })
 }
 
@@ -159,6 +162,7 @@ pub(super) fn complete(
         key: Some(req.input.key.clone()),
         ..CompleteMultipartUploadOutput::default()
     };
+    tell_encryption!(output, &object.attributes);
     if let Some(sum) = &object.checksum
         && let Some(value) = echoed(&req, &sum.value)
     {

@@ -4,9 +4,11 @@ use std::ops::Range as Span;
 
 use bytes::Bytes;
 use futures_util::stream;
+use http::{HeaderMap, HeaderName};
 use s3s::dto::*;
 use s3s::{S3Error, S3ErrorCode, S3Request, S3Result};
 
+use super::attributes::tell_encryption;
 use super::{echoed, quoted, timestamp};
 use crate::server::StoredObject;
 use crate::server::checksum::set_checksum;
@@ -26,6 +28,7 @@ macro_rules! describe {
         $output.content_disposition = attributes.content_disposition;
         $output.content_language = attributes.content_language;
         $output.storage_class = attributes.storage_class.map(StorageClass::from);
+        tell_encryption!($output, &$object.attributes);
         $output.metadata = Some(attributes.metadata.into_iter().collect());
         if let Some(sum) = $object.checksum.as_ref().filter(|_| $checksum_wanted)
             && let Some(value) = echoed(&$req, &sum.value)
@@ -58,6 +61,7 @@ pub(super) fn get(shared: &Shared, req: S3Request<GetObjectInput>) -> S3Result<G
     let checksum_wanted = wants_checksum(req.input.checksum_mode.as_ref()) && span.is_none();
     let mut output = GetObjectOutput::default();
     describe!(output, req, object, checksum_wanted);
+    output.tag_count = tag_count(&object);
     output.content_range = span.as_ref().map(|span| content_range(span, object.size));
     let span = span.unwrap_or(0..object.size);
     output.content_length = Some((span.end - span.start) as i64);
@@ -66,7 +70,11 @@ pub(super) fn get(shared: &Shared, req: S3Request<GetObjectInput>) -> S3Result<G
     Ok(output)
 }
 
-pub(super) fn head(shared: &Shared, req: S3Request<HeadObjectInput>) -> S3Result<HeadObjectOutput> {
+/// The number of tags is a header that s3s does not write for HEAD.
+pub(super) fn head(
+    shared: &Shared,
+    req: S3Request<HeadObjectInput>,
+) -> S3Result<(HeadObjectOutput, HeaderMap)> {
     let object = shared.store.get(&req.input.bucket, &req.input.key)?;
     check_conditions(
         &object,
@@ -88,7 +96,31 @@ pub(super) fn head(shared: &Shared, req: S3Request<HeadObjectInput>) -> S3Result
     output.content_range = span.as_ref().map(|span| content_range(span, object.size));
     let span = span.unwrap_or(0..object.size);
     output.content_length = Some((span.end - span.start) as i64);
-    Ok(output)
+    let count = tag_count(&object).map(|count| ("x-amz-tagging-count", count));
+    let headers = count.map(|(name, count)| (HeaderName::from_static(name), count.into()));
+    Ok((output, headers.into_iter().collect()))
+}
+
+pub(super) fn tags(
+    shared: &Shared,
+    req: S3Request<GetObjectTaggingInput>,
+) -> S3Result<GetObjectTaggingOutput> {
+    let object = shared.store.get(&req.input.bucket, &req.input.key)?;
+    let tags = object.attributes.tags.iter();
+    let tag = |(key, value): (&String, &String)| Tag {
+        key: Some(key.clone()),
+        value: Some(value.clone()),
+    };
+    Ok(GetObjectTaggingOutput {
+        tag_set: tags.map(tag).collect(),
+        version_id: None,
+    })
+}
+
+/// How many tags there are, unless there is none.
+fn tag_count(object: &StoredObject) -> Option<i32> {
+    let count = object.attributes.tags.len();
+    i32::try_from(count).ok().filter(|count| *count > 0)
 }
 
 fn check_conditions(

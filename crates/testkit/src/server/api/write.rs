@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use s3s::dto::*;
 use s3s::{S3Request, S3Result};
 
+use super::attributes::tell_encryption;
 use super::{echoed, said};
 use crate::server::checksum::set_checksum;
 use crate::server::receive::{Announced, Claim, receive};
@@ -20,7 +21,7 @@ pub(super) async fn put(
     shared.store.check_bucket(&req.input.bucket)?;
     let condition = Condition::of_write(req.input.if_match.take(), req.input.if_none_match.take())?
         .unless(shared.options.ignore_conditions);
-    let attributes = Attributes::of(&req.headers, req.input.metadata.take())?;
+    let attributes = Attributes::of(&req.headers, req.input.metadata.take(), &shared.options)?;
     let announced = Announced {
         length: req.input.content_length,
         content_md5: req.input.content_md5.take(),
@@ -36,6 +37,7 @@ pub(super) async fn put(
         e_tag: said(&req, &received.etag),
         ..PutObjectOutput::default()
     };
+    tell_encryption!(output, &attributes);
     let checksum = received.checksum.map(|value| ObjectChecksum {
         algorithm,
         kind: ChecksumKind::FullObject,

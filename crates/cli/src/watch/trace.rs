@@ -1,0 +1,526 @@
+//! `--trace`: the life of every part, in the format of Chrome's trace events, which Perfetto and
+//! chrome://tracing open
+//! (<https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU>).
+//!
+//! An object is an asynchronous slice, and so is the time that a part waits in the queue. What is
+//! in flight takes a lane, a thread in the trace's terms: the first that is free, so that nothing
+//! in it overlaps.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use writer_core::{Error, Event, EventKind, Observer, Result, Step};
+
+/// Records are written when there are so many bytes of them, or it was so long ago.
+const FULL: usize = 32 << 10;
+const FLUSH_EVERY: Duration = Duration::from_secs(1);
+
+/// How often counters are told.
+const COUNT_EVERY: Duration = Duration::from_millis(50);
+
+/// The one process of a trace.
+const PID: u32 = 1;
+
+/// A trace file that is being written. Records leave whole and in the order of their times, so
+/// the file of a program that was killed lacks its end and nothing else.
+#[derive(Debug)]
+pub(crate) struct Trace(Mutex<State>);
+
+#[derive(Debug)]
+struct State {
+    path: PathBuf,
+    file: File,
+    /// Records that are not written yet.
+    buffer: Vec<u8>,
+    written: Instant,
+    /// What keeps the trace from being written; the upload goes on without.
+    failure: Option<io::Error>,
+    closed: bool,
+    start: Instant,
+    /// True for each lane that is taken.
+    lanes: Vec<bool>,
+    objects: HashMap<u64, Object>,
+    counters: Counters,
+    counted: Instant,
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    in_flight: u64,
+    /// Bytes of memory of parts that are queued or in flight.
+    buffered: u64,
+    /// Bytes that were sent, or written, since they were told last.
+    moved: u64,
+}
+
+/// An object on its way.
+#[derive(Debug, Default)]
+struct Object {
+    uri: String,
+    parts: HashMap<u32, Part>,
+    /// Lanes of steps that are no parts.
+    steps: HashMap<Step, usize>,
+    /// Bytes on a disk so far.
+    written: u64,
+}
+
+#[derive(Debug, Default)]
+struct Part {
+    bytes: u64,
+    memory: u64,
+    /// One, or two of a part that was late.
+    tries: Vec<Try>,
+    retries: u32,
+}
+
+#[derive(Debug)]
+struct Try {
+    attempt: u32,
+    lane: usize,
+    phase: Phase,
+    /// Bytes sent of this attempt.
+    sent: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Sending,
+    Waiting,
+    BackingOff,
+}
+
+impl Phase {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Sending => "sending",
+            Self::Waiting => "waiting",
+            Self::BackingOff => "backing off",
+        }
+    }
+}
+
+impl Trace {
+    /// A trace into a new file at `path`, in place of one that is there.
+    ///
+    /// # Errors
+    ///
+    /// If it can't be made.
+    pub(crate) fn create(path: &Path) -> Result<Self> {
+        let named = |error: io::Error| Error::from(error).with_uri(path.display().to_string());
+        let now = Instant::now();
+        let mut state = State {
+            path: path.to_owned(),
+            file: File::create(path).map_err(named)?,
+            buffer: b"[\n".to_vec(),
+            written: now,
+            failure: None,
+            closed: false,
+            start: now,
+            lanes: Vec::new(),
+            objects: HashMap::new(),
+            counters: Counters::default(),
+            counted: now,
+        };
+        let name = json!({"name": "s3-cli put"});
+        state.push(&json!({"name": "process_name", "ph": "M", "pid": PID, "args": name}));
+        state.flush();
+        Ok(Self(Mutex::new(state)))
+    }
+
+    /// Ends what has not ended, and the file.
+    ///
+    /// # Errors
+    ///
+    /// What kept it from being written.
+    pub(crate) fn close(&self) -> Result<()> {
+        let mut state = self.lock();
+        if !state.closed {
+            let now = state.now();
+            let mut left: Vec<u64> = state.objects.keys().copied().collect();
+            left.sort_unstable();
+            for writer in left {
+                state.end_object(writer, now, json!({"outcome": "not known"}));
+            }
+            state.count(now);
+            // The last record has no comma.
+            let end = state.buffer.len().saturating_sub(2);
+            state.buffer.truncate(end);
+            state.buffer.extend_from_slice(b"\n]\n");
+            state.flush();
+            state.closed = true;
+        }
+        match state.failure.take() {
+            Some(error) => Err(Error::from(error).with_uri(state.path.display().to_string())),
+            None => Ok(()),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // At worst a record is missing.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Observer for Trace {
+    fn on_event(&self, event: &Event<'_>) {
+        let mut state = self.lock();
+        if state.closed || state.failure.is_some() {
+            return;
+        }
+        let now = state.now();
+        state.take(event, now);
+        if state.counted.elapsed() >= COUNT_EVERY {
+            state.count(now);
+        }
+        if state.buffer.len() >= FULL || state.written.elapsed() >= FLUSH_EVERY {
+            state.flush();
+        }
+    }
+}
+
+impl State {
+    /// Microseconds since the beginning.
+    fn now(&self) -> f64 {
+        self.start.elapsed().as_nanos() as f64 / 1_000.0
+    }
+
+    fn take(&mut self, event: &Event<'_>, now: f64) {
+        let writer = event.writer;
+        match event.kind {
+            EventKind::Opened { size } => {
+                let object = Object {
+                    uri: event.uri.to_owned(),
+                    ..Object::default()
+                };
+                self.objects.insert(writer, object);
+                let args = json!({"uri": event.uri, "size": size});
+                self.async_slice("b", "object", event.uri, &object_id(writer), now, args);
+            }
+            EventKind::Queued {
+                part,
+                bytes,
+                memory,
+            } => self.queued(writer, part, bytes, memory, now),
+            EventKind::Began {
+                step: Step::Part(part),
+                attempt,
+            } => self.part_began(writer, part, attempt, now),
+            EventKind::Began { step, attempt } => self.step_began(writer, step, attempt, now),
+            EventKind::Sent {
+                part,
+                attempt,
+                sent,
+                of,
+            } => self.sent(writer, part, attempt, (sent, of), now),
+            EventKind::Repeated { part } => {
+                let first = self.part(writer, part).and_then(|part| part.tries.first());
+                if let Some(lane) = first.map(|one| one.lane) {
+                    self.instant(lane, "late, sent a second time", now, json!({}));
+                }
+            }
+            EventKind::Retried {
+                step,
+                attempt,
+                error,
+            } => self.retried(writer, step, attempt, error, now),
+            EventKind::Done {
+                step: Step::Part(part),
+                reused,
+                ..
+            } => {
+                let outcome = if reused { "there already" } else { "stored" };
+                self.end_part(writer, part, now, &json!({"outcome": outcome}));
+            }
+            EventKind::Failed {
+                step: Step::Part(part),
+                error,
+            } => self.end_part(writer, part, now, &failure(error)),
+            EventKind::Done { step, .. } => self.end_step(writer, step, now, &json!({})),
+            EventKind::Failed { step, error } => self.end_step(writer, step, now, &failure(error)),
+            EventKind::Written { bytes } => {
+                if let Some(object) = self.objects.get_mut(&writer) {
+                    self.counters.moved += bytes.saturating_sub(object.written);
+                    object.written = bytes;
+                }
+            }
+            EventKind::Finished { bytes } => {
+                let args = json!({"outcome": "stored", "bytes": bytes});
+                self.end_object(writer, now, args);
+            }
+            EventKind::GivenUp { error } => {
+                let args = error.map_or_else(|| json!({"outcome": "given up"}), failure);
+                self.end_object(writer, now, args);
+            }
+            _ => {}
+        }
+    }
+
+    fn queued(&mut self, writer: u64, number: u32, bytes: u64, memory: u64, now: f64) {
+        let Some(object) = self.objects.get_mut(&writer) else {
+            return;
+        };
+        let part = Part {
+            bytes,
+            memory,
+            ..Part::default()
+        };
+        object.parts.insert(number, part);
+        self.counters.buffered += memory;
+        let id = part_id(writer, number);
+        let args = json!({"part": number, "bytes": bytes});
+        self.async_slice("b", "queue", "queued", &id, now, args);
+    }
+
+    fn part_began(&mut self, writer: u64, number: u32, attempt: u32, now: f64) {
+        let Some(part) = self.part(writer, number) else {
+            return;
+        };
+        let (bytes, is_first) = (part.bytes, part.tries.is_empty());
+        let mut tries = part.tries.iter_mut();
+        if let Some(again) = tries.find(|one| one.phase == Phase::BackingOff) {
+            again.phase = Phase::Sending;
+            again.attempt = attempt;
+            again.sent = 0;
+            let lane = again.lane;
+            self.slice("E", lane, Phase::BackingOff.name(), now, json!({}));
+            return self.slice("B", lane, Phase::Sending.name(), now, attempted(attempt));
+        }
+        let lane = self.take_lane();
+        let one = Try {
+            attempt,
+            lane,
+            phase: Phase::Sending,
+            sent: 0,
+        };
+        if let Some(part) = self.part(writer, number) {
+            part.tries.push(one);
+        }
+        let mut name = format!("part {number}");
+        if is_first {
+            let id = part_id(writer, number);
+            self.async_slice("e", "queue", "queued", &id, now, json!({}));
+            self.counters.in_flight += 1;
+        } else {
+            name += " again";
+        }
+        let args = json!({"object": object_id(writer), "part": number, "bytes": bytes});
+        self.slice("B", lane, &name, now, args);
+        self.slice("B", lane, Phase::Sending.name(), now, attempted(attempt));
+    }
+
+    fn sent(&mut self, writer: u64, number: u32, attempt: u32, (sent, of): (u64, u64), now: f64) {
+        let Some(part) = self.part(writer, number) else {
+            return;
+        };
+        let mut tries = part.tries.iter_mut();
+        let Some(one) = tries.find(|one| one.attempt == attempt) else {
+            return;
+        };
+        let moved = sent.saturating_sub(one.sent);
+        one.sent = sent;
+        let is_all = sent >= of && one.phase == Phase::Sending;
+        let lane = one.lane;
+        if is_all {
+            one.phase = Phase::Waiting;
+        }
+        self.counters.moved += moved;
+        if is_all {
+            self.slice("E", lane, Phase::Sending.name(), now, json!({}));
+            self.slice("B", lane, Phase::Waiting.name(), now, json!({}));
+        }
+    }
+
+    fn retried(&mut self, writer: u64, step: Step, attempt: u32, error: &Error, now: f64) {
+        let args = json!({
+            "step": step.to_string(),
+            "attempt": attempt,
+            "reason": error.kind().to_string(),
+            "error": error.message(),
+        });
+        let Step::Part(number) = step else {
+            let object = self.objects.get(&writer);
+            let lane = object.and_then(|object| object.steps.get(&step)).copied();
+            return self.instant(lane.unwrap_or_default(), "retry", now, args);
+        };
+        let Some(part) = self.part(writer, number) else {
+            return;
+        };
+        part.retries += 1;
+        let mut tries = part.tries.iter_mut();
+        // Without a try it did not even begin.
+        let Some(one) = tries.find(|one| one.attempt == attempt) else {
+            return;
+        };
+        let (lane, phase) = (one.lane, one.phase);
+        one.phase = Phase::BackingOff;
+        self.slice("E", lane, phase.name(), now, json!({}));
+        self.instant(lane, "retry", now, args);
+        self.slice("B", lane, Phase::BackingOff.name(), now, json!({}));
+    }
+
+    fn end_part(&mut self, writer: u64, number: u32, now: f64, args: &Value) {
+        let object = self.objects.get_mut(&writer);
+        let Some(part) = object.and_then(|object| object.parts.remove(&number)) else {
+            return;
+        };
+        self.counters.buffered = self.counters.buffered.saturating_sub(part.memory);
+        let mut args = args.clone();
+        args["retries"] = part.retries.into();
+        if part.tries.is_empty() {
+            // It never left: it was there, or its object has ended before.
+            let id = part_id(writer, number);
+            return self.async_slice("e", "queue", "queued", &id, now, args);
+        }
+        self.counters.in_flight = self.counters.in_flight.saturating_sub(1);
+        for (index, one) in part.tries.iter().enumerate() {
+            let name = match index {
+                0 => format!("part {number}"),
+                _ => format!("part {number} again"),
+            };
+            self.slice("E", one.lane, one.phase.name(), now, json!({}));
+            self.slice("E", one.lane, &name, now, args.clone());
+            self.lanes[one.lane] = false;
+        }
+    }
+
+    fn step_began(&mut self, writer: u64, step: Step, attempt: u32, now: f64) {
+        if !self.objects.contains_key(&writer) || attempt > 1 {
+            return;
+        }
+        let lane = self.take_lane();
+        if let Some(object) = self.objects.get_mut(&writer) {
+            object.steps.insert(step, lane);
+        }
+        let args = json!({"object": object_id(writer)});
+        self.slice("B", lane, &step.to_string(), now, args);
+    }
+
+    fn end_step(&mut self, writer: u64, step: Step, now: f64, args: &Value) {
+        let object = self.objects.get_mut(&writer);
+        if let Some(lane) = object.and_then(|object| object.steps.remove(&step)) {
+            self.slice("E", lane, &step.to_string(), now, args.clone());
+            self.lanes[lane] = false;
+        }
+    }
+
+    fn end_object(&mut self, writer: u64, now: f64, args: Value) {
+        let Some(object) = self.objects.get(&writer) else {
+            return;
+        };
+        let mut parts: Vec<u32> = object.parts.keys().copied().collect();
+        parts.sort_unstable();
+        let steps: Vec<Step> = object.steps.keys().copied().collect();
+        for part in parts {
+            self.end_part(writer, part, now, &json!({"outcome": "given up"}));
+        }
+        for step in steps {
+            self.end_step(writer, step, now, &json!({"outcome": "given up"}));
+        }
+        if let Some(object) = self.objects.remove(&writer) {
+            let id = object_id(writer);
+            self.async_slice("e", "object", &object.uri, &id, now, args);
+        }
+    }
+
+    /// Tells the counters.
+    fn count(&mut self, now: f64) {
+        let seconds = self.counted.elapsed().as_secs_f64();
+        self.counted = Instant::now();
+        let Counters {
+            in_flight,
+            buffered,
+            moved,
+        } = self.counters;
+        self.counters.moved = 0;
+        let speed = moved as f64 / f64::max(seconds, 1e-6) / f64::from(1 << 20);
+        for (name, args) in [
+            ("parts in flight", json!({"parts": in_flight})),
+            ("bytes buffered", json!({"bytes": buffered})),
+            (
+                "throughput",
+                json!({"MiB/s": (speed * 100.0).round() / 100.0}),
+            ),
+        ] {
+            self.push(&json!({"name": name, "ph": "C", "pid": PID, "ts": now, "args": args}));
+        }
+    }
+
+    fn part(&mut self, writer: u64, number: u32) -> Option<&mut Part> {
+        self.objects.get_mut(&writer)?.parts.get_mut(&number)
+    }
+
+    fn take_lane(&mut self) -> usize {
+        if let Some(free) = self.lanes.iter().position(|taken| !taken) {
+            self.lanes[free] = true;
+            return free;
+        }
+        let lane = self.lanes.len();
+        self.lanes.push(true);
+        let tid = lane + 1;
+        let name = json!({"name": format!("lane {tid}")});
+        self.push(&json!({
+            "name": "thread_name", "ph": "M", "pid": PID, "tid": tid, "args": name
+        }));
+        lane
+    }
+
+    fn slice(&mut self, phase: &str, lane: usize, name: &str, now: f64, args: Value) {
+        self.push(&json!({
+            "name": name, "cat": "request", "ph": phase, "pid": PID, "tid": lane + 1, "ts": now,
+            "args": args
+        }));
+    }
+
+    fn instant(&mut self, lane: usize, name: &str, now: f64, args: Value) {
+        self.push(&json!({
+            "name": name, "cat": "request", "ph": "i", "s": "t", "pid": PID, "tid": lane + 1,
+            "ts": now, "args": args
+        }));
+    }
+
+    fn async_slice(&mut self, phase: &str, cat: &str, name: &str, id: &str, now: f64, args: Value) {
+        self.push(&json!({
+            "name": name, "cat": cat, "ph": phase, "id": id, "pid": PID, "tid": 0, "ts": now,
+            "args": args
+        }));
+    }
+
+    fn push(&mut self, record: &Value) {
+        // Text and numbers can't fail to be written to memory.
+        if serde_json::to_writer(&mut self.buffer, record).is_ok() {
+            self.buffer.extend_from_slice(b",\n");
+        }
+    }
+
+    fn flush(&mut self) {
+        // What comes after the last comma is not known yet: it stays, as the comma does.
+        let kept = if self.buffer.ends_with(b",\n") { 2 } else { 0 };
+        let end = self.buffer.len() - kept;
+        if let Err(error) = self.file.write_all(&self.buffer[..end]) {
+            self.failure.get_or_insert(error);
+        }
+        self.buffer.drain(..end);
+        self.written = Instant::now();
+    }
+}
+
+fn object_id(writer: u64) -> String {
+    format!("object {writer}")
+}
+
+fn part_id(writer: u64, number: u32) -> String {
+    format!("object {writer} part {number}")
+}
+
+fn attempted(attempt: u32) -> Value {
+    json!({"attempt": attempt})
+}
+
+fn failure(error: &Error) -> Value {
+    json!({"outcome": "failed", "reason": error.kind().to_string(), "error": error.message()})
+}
