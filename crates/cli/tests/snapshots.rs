@@ -96,7 +96,7 @@ fn what_the_environment_says() {
     session.about("yes; and what contradicts it");
     session.set("S3_CLI_QUIET", "yes");
     session.run("put file object");
-    session.run("put -v --if-none-match file object");
+    session.run("cat -v object");
     session.unset("S3_CLI_QUIET");
     session.about("the shared variables");
     session.set("S3DLIO_PUT_INFLIGHT", "many");
