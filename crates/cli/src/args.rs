@@ -414,6 +414,8 @@ pub(crate) struct VerifyArgs {
     /// Read the object in any case, instead of believing the checksum that the service keeps
     #[arg(long)]
     pub(crate) download: bool,
+    #[command(flatten)]
+    pub(crate) progress: watch::ProgressArgs,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -423,6 +425,8 @@ pub(crate) struct CatArgs {
     /// Which bytes: 0-99 (the first hundred), 100- (all from there), -100 (the last hundred)
     #[arg(long, value_name = "A-B", value_parser = parse_range, allow_hyphen_values = true)]
     pub(crate) range: Option<ByteRange>,
+    #[command(flatten)]
+    pub(crate) progress: watch::ProgressArgs,
 }
 
 #[derive(Debug, ClapArgs)]

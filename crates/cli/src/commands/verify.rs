@@ -5,12 +5,13 @@ use std::fs::{File, Metadata};
 use std::os::unix::fs::MetadataExt as _;
 
 use tokio::task::spawn_blocking;
-use writer_core::{ByteRange, Error, ErrorKind, ObjectMetadata, ObjectStore, Result};
+use writer_core::{ByteRange, Error, ErrorKind, ObjectMetadata, ObjectReader, ObjectStore, Result};
 
 use super::Context;
 use crate::args::VerifyArgs;
 use crate::checksum::{self, Content};
 use crate::source::Source;
+use crate::watch::watched;
 
 pub(super) async fn run(context: &Context, args: VerifyArgs) -> anyhow::Result<()> {
     let source = Source::parse(&args.file)?;
@@ -32,7 +33,8 @@ pub(super) async fn run(context: &Context, args: VerifyArgs) -> anyhow::Result<(
         let hashed = hashed.map_err(|error| Error::new(ErrorKind::Other, error.to_string()))?;
         hashed.map_err(|error| error.with_uri(source.to_string()))
     };
-    let stored = stored(&*store, &object, args.download);
+    let watch = |reader| watched(reader, object.size, args.progress, context.quiet);
+    let stored = stored(&*store, &object, args.download, watch);
     let (content, (stored, by)) = tokio::try_join!(hashed, stored)?;
     if content != stored {
         let text = format!("differs from {source}, by {by}: {stored} instead of {content}");
@@ -62,12 +64,13 @@ async fn stored(
     store: &dyn ObjectStore,
     object: &ObjectMetadata,
     download: bool,
+    watch: impl Fn(Box<dyn ObjectReader>) -> Result<Box<dyn ObjectReader>>,
 ) -> Result<(Content, By)> {
     if let Some(checksum) = object.checksum.filter(|_| !download) {
         let size = object.size;
         return Ok((Content { size, checksum }, By::Checksum));
     }
-    let mut reader = store.get(&object.uri, ByteRange::Full).await?;
+    let mut reader = watch(store.get(&object.uri, ByteRange::Full).await?)?;
     let content = checksum::of_object(&mut *reader).await?;
     Ok((content, By::Reading))
 }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::mem;
+use std::time::Instant;
 
 use async_trait::async_trait;
 use writer_core::{
@@ -33,6 +34,7 @@ pub(super) struct CompressingWriter {
     /// A `write_chunk` took some of its bytes and has not returned.
     torn: bool,
     failed: Option<Error>,
+    started: Instant,
 }
 
 type Open = Box<dyn FnOnce(WriterOptions) -> Result<Box<dyn ObjectWriter>> + Send>;
@@ -79,6 +81,7 @@ impl CompressingWriter {
             taken: 0,
             torn: false,
             failed: None,
+            started: Instant::now(),
         })
     }
 
@@ -332,12 +335,16 @@ impl ObjectWriter for CompressingWriter {
     async fn finish(mut self: Box<Self>) -> Result<ObjectMetadata> {
         let completed = self.complete().await;
         let completed = self.latch(completed);
+        let started = self.started;
         let Some(inner) = self.into_inner() else {
             // Only an error leaves it without one.
             return Err(completed.err().unwrap_or_else(closed));
         };
         let Err(error) = completed else {
-            return inner.finish().await;
+            let mut receipt = inner.finish().await?;
+            // It may have been opened later than this one.
+            receipt.elapsed = Some(started.elapsed());
+            return Ok(receipt);
         };
         match inner.cancel().await {
             Ok(()) => Err(error),
