@@ -495,6 +495,8 @@ pub(crate) struct VerifyArgs {
     /// Read the object in any case, instead of believing the checksum that the service keeps
     #[arg(long)]
     pub(crate) download: bool,
+    #[command(flatten)]
+    pub(crate) progress: watch::ProgressArgs,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -508,6 +510,8 @@ pub(crate) struct CatArgs {
     pub(crate) decoding: DecodingArgs,
     #[command(flatten)]
     pub(crate) reading: ReadingArgs,
+    #[command(flatten)]
+    pub(crate) progress: watch::ProgressArgs,
 }
 
 #[derive(Debug, ClapArgs)]

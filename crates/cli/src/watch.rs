@@ -2,6 +2,7 @@
 
 mod bar;
 mod numbers;
+mod reading;
 mod trace;
 
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use crate::tally::grouped;
 pub(crate) use self::bar::Goal;
 use self::bar::{Bar, human, is_wanted};
 use self::numbers::Numbers;
+pub(crate) use self::reading::watched;
 pub(crate) use self::trace::Trace;
 
 /// A put that takes longer and shows its progress says at its end what it did.

@@ -202,6 +202,23 @@ fn several_objects_have_one_bar_and_a_summary() {
     assert_eq!(screen.trim().lines().count(), 1, "{screen}");
 }
 
+/// The bar of an object that is read is there while nobody takes its bytes.
+#[test]
+fn what_is_read_has_a_bar_too() {
+    let (server, data) = (server(), bytes(20 * MIB));
+    server.insert("key", data.clone());
+    let mut cat = cli(&server);
+    cat.args(["cat", "--range=0-15728639", "s3://test/key"]);
+    let mut terminal = Terminal::start(&mut cat);
+    terminal.eventually_shows(&["% ", "iB of 15.0 MiB, "]);
+    let mut read = Vec::new();
+    let mut pipe = terminal.child.stdout.take().unwrap();
+    pipe.read_to_end(&mut read).unwrap();
+    let (code, screen, _) = terminal.end();
+    assert_eq!((code, screen.trim()), (Some(0), ""));
+    assert!(read == data[..15 * MIB]);
+}
+
 #[test]
 fn who_does_not_want_it_does_not_see_it() {
     let (server, folders) = (slow_server(), Folders::new());

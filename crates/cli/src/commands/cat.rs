@@ -1,11 +1,14 @@
 //! `cat`: an object's bytes, on standard output.
 
+use std::io::{self, IsTerminal as _};
+
 use writer_core::{Codec, Error, ErrorKind, ObjectMetadata, Result, split_scheme};
 use writer_tokio::read_in_parts;
 
 use super::Context;
 use crate::args::CatArgs;
 use crate::decode;
+use crate::watch::watched;
 
 pub(super) async fn run(context: &Context, args: CatArgs) -> anyhow::Result<()> {
     let store = context.stores.get(&args.uri).await?;
@@ -21,6 +24,11 @@ pub(super) async fn run(context: &Context, args: CatArgs) -> anyhow::Result<()> 
     if !codecs.is_empty() && args.range.is_some() {
         return Err(decode::no_range(reader.metadata()).into());
     }
+    let size = range.resolve(reader.metadata().size);
+    let size = size.map_or(0, |(_start, len)| len);
+    // Where the bytes appear, nothing else is to.
+    let quiet = context.quiet || io::stdout().is_terminal();
+    let reader = watched(reader, size, args.progress, quiet)?;
     let mut reader = decode::undo(reader, &codecs)?;
     // Not of what keeps the bytes from being read at all.
     let is_about_decoding = |error: &Error| {

@@ -5,13 +5,17 @@ use std::fs::{File, Metadata};
 use std::os::unix::fs::MetadataExt as _;
 
 use tokio::task::spawn_blocking;
-use writer_core::{ByteRange, Codec, Error, ErrorKind, ObjectMetadata, ObjectStore, Result};
+use writer_core::{
+    ByteRange, Codec, Crc64Nvme, Error, ErrorKind, ObjectMetadata, ObjectReader, ObjectStore,
+    Result,
+};
 
 use super::Context;
 use crate::args::VerifyArgs;
 use crate::checksum::{self, Content};
 use crate::decode;
 use crate::source::Source;
+use crate::watch::watched;
 
 pub(super) async fn run(context: &Context, args: VerifyArgs) -> anyhow::Result<()> {
     let source = Source::parse(&args.file)?;
@@ -35,11 +39,13 @@ pub(super) async fn run(context: &Context, args: VerifyArgs) -> anyhow::Result<(
         let hashed = hashed.map_err(|error| Error::new(ErrorKind::Other, error.to_string()))?;
         hashed.map_err(|error| error.with_uri(named))
     };
+    let watch = |reader| watched(reader, object.size, args.progress, context.quiet);
     let (content, (stored, by)) = if codecs.is_empty() {
-        tokio::try_join!(hashed, stored(&*store, &object, args.download))?
+        tokio::try_join!(hashed, stored(&*store, &object, args.download, watch))?
     } else {
         let content = hashed.await?;
-        let found = holds(&*store, &object, &codecs, &content, args.download).await?;
+        let known = object.checksum.filter(|_| !args.download);
+        let found = holds(&*store, &object, &codecs, &content, known, watch).await?;
         (content, found)
     };
     if content != stored {
@@ -103,15 +109,15 @@ async fn holds(
     object: &ObjectMetadata,
     codecs: &[Codec],
     content: &Content,
-    download: bool,
+    known: Option<Crc64Nvme>,
+    watch: impl Fn(Box<dyn ObjectReader>) -> Result<Box<dyn ObjectReader>>,
 ) -> Result<(Content, By)> {
     let size = object.size;
-    let known = object.checksum.filter(|_| !download);
     let known = known.map(|checksum| Content { size, checksum });
     if let Some(stored) = known.filter(|stored| stored == content) {
         return Ok((stored, By::Checksum));
     }
-    let reader = store.get(&object.uri, ByteRange::Full).await?;
+    let reader = watch(store.get(&object.uri, ByteRange::Full).await?)?;
     let (stored, decoded) = decode::contents(reader, codecs).await?;
     Ok(match stored == *content {
         true => (stored, By::Reading),
@@ -123,12 +129,13 @@ async fn stored(
     store: &dyn ObjectStore,
     object: &ObjectMetadata,
     download: bool,
+    watch: impl Fn(Box<dyn ObjectReader>) -> Result<Box<dyn ObjectReader>>,
 ) -> Result<(Content, By)> {
     if let Some(checksum) = object.checksum.filter(|_| !download) {
         let size = object.size;
         return Ok((Content { size, checksum }, By::Checksum));
     }
-    let mut reader = store.get(&object.uri, ByteRange::Full).await?;
+    let mut reader = watch(store.get(&object.uri, ByteRange::Full).await?)?;
     let content = checksum::of_object(&mut *reader).await?;
     Ok((content, By::Reading))
 }

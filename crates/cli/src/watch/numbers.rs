@@ -51,6 +51,11 @@ impl Numbers {
         self.lock().so_far
     }
 
+    /// Counts bytes that were read.
+    pub(crate) fn add(&self, bytes: u64) {
+        self.lock().so_far.bytes += bytes;
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         // At worst a number is behind.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

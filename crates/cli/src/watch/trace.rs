@@ -17,11 +17,10 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use writer_core::{Error, Event, EventKind, Observer, Result, Step};
 
-/// Records are written when there are so many bytes of them, and so often.
+/// Records are written when there are so many bytes of them.
 const FULL: usize = 32 << 10;
-const FLUSH_EVERY: Duration = Duration::from_millis(500);
 
-/// How often counters are told.
+/// How often counters are told, and what there is is written.
 const COUNT_EVERY: Duration = Duration::from_millis(50);
 
 /// The one process of a trace.
@@ -47,6 +46,8 @@ struct State {
     objects: HashMap<u64, Object>,
     counters: Counters,
     counted: Instant,
+    /// What the counters were told as.
+    told: [f64; 3],
 }
 
 #[derive(Debug, Default)]
@@ -124,6 +125,7 @@ impl Trace {
             objects: HashMap::new(),
             counters: Counters::default(),
             counted: now,
+            told: [-1.0; 3],
         };
         let name = json!({"name": "s3-cli put"});
         state.push(&json!({"name": "process_name", "ph": "M", "pid": PID, "args": name}));
@@ -179,9 +181,6 @@ impl Observer for Trace {
         }
         let now = state.now();
         state.take(event, now);
-        if state.counted.elapsed() >= COUNT_EVERY {
-            state.count(now);
-        }
         if state.buffer.len() >= FULL {
             state.flush();
         }
@@ -443,15 +442,18 @@ impl State {
         } = self.counters;
         self.counters.moved = 0;
         let speed = moved as f64 / f64::max(seconds, 1e-6) / f64::from(1 << 20);
-        for (name, args) in [
-            ("parts in flight", json!({"parts": in_flight})),
-            ("bytes buffered", json!({"bytes": buffered})),
-            (
-                "throughput",
-                json!({"MiB/s": (speed * 100.0).round() / 100.0}),
-            ),
-        ] {
-            self.push(&json!({"name": name, "ph": "C", "pid": PID, "ts": now, "args": args}));
+        let counters = [
+            ("parts in flight", "parts", in_flight as f64),
+            ("bytes buffered", "bytes", buffered as f64),
+            ("throughput", "MiB/s", (speed * 100.0).round() / 100.0),
+        ];
+        for (index, (name, unit, value)) in counters.into_iter().enumerate() {
+            // One that stays as it is needs no record.
+            if self.told[index].to_bits() != value.to_bits() {
+                self.told[index] = value;
+                let args = json!({unit: value});
+                self.push(&json!({"name": name, "ph": "C", "pid": PID, "ts": now, "args": args}));
+            }
         }
     }
 
@@ -513,10 +515,11 @@ impl State {
     }
 }
 
-/// Writes what there is, now and then, so that a program that hangs, and is killed, has said so.
+/// Tells the counters and writes what there is, again and again: a program that hangs, and is
+/// killed, has said so.
 fn keep_up(trace: &Weak<Trace>) {
     loop {
-        thread::sleep(FLUSH_EVERY);
+        thread::sleep(COUNT_EVERY);
         let Some(trace) = trace.upgrade() else { return };
         let mut state = trace.lock();
         if state.closed {

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::mem;
+use std::time::Instant;
 
 use async_trait::async_trait;
 use writer_core::{
@@ -37,6 +38,7 @@ pub(super) struct CompressingWriter {
     /// A `write_chunk` took some of its bytes and has not returned.
     torn: bool,
     failed: Option<Error>,
+    started: Instant,
 }
 
 type Open = Box<dyn FnOnce(WriterOptions) -> Result<Box<dyn ObjectWriter>> + Send>;
@@ -91,6 +93,7 @@ impl CompressingWriter {
             taken: 0,
             torn: false,
             failed: None,
+            started: Instant::now(),
         };
         if codec.is_some() {
             writer.begin(false)?;
@@ -361,6 +364,7 @@ impl ObjectWriter for CompressingWriter {
         let completed = self.latch(completed);
         let compressed = matches!(self.state, State::Compressing(_));
         let (codec, written) = (self.settings.codec, self.bytes_written());
+        let started = self.started;
         let Some(inner) = self.into_inner() else {
             // Only an error leaves it without one.
             return Err(completed.err().unwrap_or_else(closed));
@@ -371,6 +375,8 @@ impl ObjectWriter for CompressingWriter {
                 receipt.compressed = Some(codec);
                 receipt.size_written = Some(written);
             }
+            // It may have been opened later than this one.
+            receipt.elapsed = Some(started.elapsed());
             return Ok(receipt);
         };
         match inner.cancel().await {
