@@ -182,6 +182,7 @@ impl StreamingMultipartSink {
         let auto_flush = config.auto_flush;
         let whole = plan.total().is_some_and(|total| total <= plan.part_size(1));
         let condition = store.condition(&config.writer, !whole)?;
+        store.service().refuse_ignored(&config.writer, !whole)?;
         let context = store.upload_context(location, config, condition, resumed);
         Ok(Self {
             intake: Intake::new(plan, budget, set_aside),

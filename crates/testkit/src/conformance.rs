@@ -84,7 +84,7 @@ macro_rules! __conformance_list {
                 expected_checksum_is_kept
             }
             attributes {
-                content_type_is_kept user_metadata_is_kept headers_are_kept tags_are_kept
+                content_type_is_kept user_metadata_is_kept headers_are_kept tags_are_kept_or_refused
                 storage_class_is_kept_or_refused
             }
             options {
