@@ -13,6 +13,7 @@
 //! - `--stale-checksums`: it says the checksum of an old object after an upload has replaced it
 //! - `--short-suffixes`: it fails where more last bytes are asked for than there are
 //! - `--no-headers`: it does not keep what is said to caches, browsers and readers of a language
+//! - `--service=NAME`: its profile, so that what it is known to ignore is refused
 //! - `--no-tags`: it does not keep tags
 //! - `--no-storage-classes`: it ignores storage classes
 //! - `--one-upload-wins`: it drops an upload when another of the same object completes
@@ -33,7 +34,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use aws_sdk_s3::Client;
-use backend_s3::{Conditions, S3Config, S3ObjectStore};
+use backend_s3::{Conditions, S3Config, S3ObjectStore, ServiceProfile};
 use testkit::conformance::{Profile, Subject, attempt};
 
 const MEMORY: u64 = 256 << 20;
@@ -48,6 +49,7 @@ async fn main() -> writer_core::Result<ExitCode> {
     let prefix = arguments.next().unwrap_or_default();
     let mut profile = Profile::default();
     let mut folder = None;
+    let mut service = None;
     let mut create = false;
     let mut usage = common::bucket_and_prefix(&prefix).is_none();
     for flag in arguments {
@@ -62,6 +64,7 @@ async fn main() -> writer_core::Result<ExitCode> {
             ("--conditions-race", "") => profile = profile.with_atomic_conditions(false),
             ("--stale-checksums", "") => profile = profile.with_fresh_checksums(false),
             ("--short-suffixes", "") => profile = profile.with_long_suffixes(false),
+            ("--service", name) => service = Some(ServiceProfile::by_name(name)?),
             ("--no-headers", "") => profile = profile.with_headers(false),
             ("--no-tags", "") => profile = profile.with_tags(false),
             ("--no-storage-classes", "") => profile = profile.with_storage_class(false),
@@ -86,9 +89,10 @@ async fn main() -> writer_core::Result<ExitCode> {
         look.create_bucket().await;
     }
     // Whether they are kept is what is tried.
-    let config = S3Config::default()
+    let mut config = S3Config::default()
         .with_memory(MEMORY)
         .with_conditions(Conditions::Trust);
+    config.service = service;
     let store = S3ObjectStore::connect(config).await?;
     let leftovers = Arc::clone(&look);
     let subject = Subject::new(Arc::new(store), prefix, PART)

@@ -19,6 +19,13 @@ pub struct ServiceProfile {
     pub checksums: bool,
     /// All parts of an object but the last must have one size.
     pub equal_parts: bool,
+    /// PutObject keeps tags; where that is not known, it is believed to. (A probe does not try
+    /// this, nor the next two.)
+    pub tags_by_put: bool,
+    /// CreateMultipartUpload keeps tags.
+    pub tags_by_create: bool,
+    /// Storage classes are kept, or refused if they are not known.
+    pub storage_classes: bool,
     /// Sizes and numbers of parts.
     pub part_limits: PartLimits,
 }
@@ -32,6 +39,9 @@ impl ServiceProfile {
         conditional_complete: true,
         checksums: true,
         equal_parts: false,
+        tags_by_put: true,
+        tags_by_create: true,
+        storage_classes: true,
         part_limits: PartLimits::S3,
     };
 
@@ -52,16 +62,20 @@ impl ServiceProfile {
         ..Self::UNKNOWN
     };
 
-    /// Ceph RGW 16.2: CompleteMultipartUpload ignores conditions.
+    /// Ceph RGW 16.2: CompleteMultipartUpload ignores conditions, and CreateMultipartUpload tags.
     pub const CEPH: Self = Self {
         name: "ceph",
         conditional_complete: false,
+        tags_by_create: false,
         ..Self::AWS
     };
 
-    /// Garage 2.5: conditions on writes are ignored.
+    /// Garage 2.5: conditions on writes are ignored, and so are tags and storage classes.
     pub const GARAGE: Self = Self {
         name: "garage",
+        tags_by_put: false,
+        tags_by_create: false,
+        storage_classes: false,
         ..Self::UNKNOWN
     };
 
@@ -108,11 +122,42 @@ impl ServiceProfile {
         })
     }
 
-    /// True if a service of this profile does what one of `other` does, whatever they are called.
+    /// True if a service of this profile does what one of `other` does, whatever they are called,
+    /// as far as a probe can tell.
     #[must_use]
     pub fn does_the_same(&self, other: &Self) -> bool {
-        let name = other.name;
-        Self { name, ..*self } == *other
+        let alike = Self {
+            name: other.name,
+            tags_by_put: other.tags_by_put,
+            tags_by_create: other.tags_by_create,
+            storage_classes: other.storage_classes,
+            ..*self
+        };
+        alike == *other
+    }
+
+    /// Refuses attributes that the service is known to ignore; `multipart` unless the object is
+    /// known to be one PutObject.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unsupported`], naming the option.
+    pub(crate) fn refuse_ignored(&self, options: &WriterOptions, multipart: bool) -> Result<()> {
+        let keeps_tags = self.tags_by_put && (self.tags_by_create || !multipart);
+        let ignored = match options {
+            _ if !options.tags.is_empty() && !keeps_tags => "tags",
+            _ if options.storage_class.is_some() && !self.storage_classes => "storage_class",
+            _ => return Ok(()),
+        };
+        let when = match self.tags_by_put && ignored == "tags" {
+            true => ", unless the object is known to be one request",
+            false => "",
+        };
+        let text = format!(
+            "{ignored}: this service ({}) would ignore that{when}",
+            self.name
+        );
+        Err(Error::new(ErrorKind::Unsupported, text))
     }
 
     /// The profile of the service at `endpoint`, by its host; without an endpoint it is Amazon's.
@@ -294,6 +339,28 @@ mod tests {
         assert_eq!(on(Trust, ServiceProfile::UNKNOWN, true), Some(Enforced));
         let free = WriterOptions::default();
         assert_eq!(Known.on(&ServiceProfile::BASIC, &free, true).unwrap(), None);
+    }
+
+    #[test]
+    fn what_a_service_would_ignore_is_refused() {
+        let tagged = WriterOptions::default().with_tag("a", "b");
+        let cold = WriterOptions::default().with_storage_class("COLD");
+        let refused = |profile: ServiceProfile, options, multipart| {
+            let refused = profile.refuse_ignored(options, multipart);
+            refused.err().map(|error| error.kind())
+        };
+        let unsupported = Some(ErrorKind::Unsupported);
+        for profile in [ServiceProfile::AWS, ServiceProfile::UNKNOWN] {
+            assert_eq!(refused(profile, &tagged, true), None);
+            assert_eq!(refused(profile, &cold, true), None);
+        }
+        assert_eq!(refused(ServiceProfile::CEPH, &tagged, false), None);
+        assert_eq!(refused(ServiceProfile::CEPH, &tagged, true), unsupported);
+        assert_eq!(refused(ServiceProfile::CEPH, &cold, true), None);
+        assert_eq!(refused(ServiceProfile::GARAGE, &tagged, false), unsupported);
+        assert_eq!(refused(ServiceProfile::GARAGE, &cold, false), unsupported);
+        let free = WriterOptions::default();
+        assert_eq!(refused(ServiceProfile::GARAGE, &free, true), None);
     }
 
     #[test]

@@ -189,6 +189,7 @@ impl StreamingMultipartSink {
         let auto_flush = config.auto_flush;
         let whole = plan.total().is_some_and(|total| total <= plan.part_size(1));
         let condition = store.condition(&config.writer, !whole)?;
+        store.service().refuse_ignored(&config.writer, !whole)?;
         let watch = Watch::new(Reporter::open(&location.uri(), &config.writer));
         let context = store.upload_context(location, config, condition, resumed, watch);
         Ok(Self {

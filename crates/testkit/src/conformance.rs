@@ -86,7 +86,7 @@ macro_rules! __conformance_list {
             }
             attributes {
                 content_type_is_kept content_encoding_is_kept user_metadata_is_kept
-                headers_are_kept tags_are_kept storage_class_is_kept_or_refused
+                headers_are_kept tags_are_kept_or_refused storage_class_is_kept_or_refused
             }
             options {
                 environment_is_the_default invalid_options_are_refused foreign_uris_are_refused

@@ -100,8 +100,9 @@ pub(crate) async fn headers_are_kept(context: &Context<'_>) -> Checked {
     Ok(())
 }
 
-/// Those who can't look at tags may at least count them.
-pub(crate) async fn tags_are_kept(context: &Context<'_>) -> Checked {
+/// Those who can't look at tags may at least count them. A store that knows that its service ignores
+/// them may refuse.
+pub(crate) async fn tags_are_kept_or_refused(context: &Context<'_>) -> Checked {
     if !context.profile().tags {
         skip!("the service keeps no tags");
     }
@@ -112,7 +113,16 @@ pub(crate) async fn tags_are_kept(context: &Context<'_>) -> Checked {
             .with_tag("empty", "")
             .with_tag("Grüße", "日本");
         let expected = options.tags.clone();
-        let (receipt, found) = written(context, size, options).await?;
+        let uri = context.uri(size);
+        let data = context.bytes(size);
+        let receipt = match write(context.store(), &uri, options, &data).await {
+            Err(error) if error.kind() == ErrorKind::Unsupported => {
+                refused(context, &uri).await?;
+                continue;
+            }
+            receipt => receipt.during("writing with tags")?,
+        };
+        let found = context.expect_object(&uri, &data).await?;
         ensure!(
             receipt.tags == expected,
             "the receipt of {size} bytes has the tags {:?}",
@@ -150,15 +160,23 @@ pub(crate) async fn storage_class_is_kept_or_refused(context: &Context<'_>) -> C
                     );
                 }
             }
-            Err(error) if error.kind() == ErrorKind::Unsupported => {
-                context.expect_missing(&uri).await?;
-                let left = "after a storage class that was refused";
-                context.expect_no_leftovers(left).await?;
+            // The second is what a service says that does not know the class.
+            Err(error)
+                if [ErrorKind::Unsupported, ErrorKind::InvalidInput].contains(&error.kind()) =>
+            {
+                refused(context, &uri).await?;
             }
             Err(error) => fail!("writing with a storage class: {error:?}"),
         }
     }
     Ok(())
+}
+
+/// A write that was refused has left nothing.
+async fn refused(context: &Context<'_>, uri: &str) -> Checked {
+    context.expect_missing(uri).await?;
+    let left = "after an attribute that was refused";
+    context.expect_no_leftovers(left).await
 }
 
 /// The receipt of an object of `size` bytes that was written with `options`, and what `stat` says.

@@ -34,9 +34,10 @@ pub struct Profile {
     pub content_type: bool,
     /// It keeps the headers for caches, file names and languages.
     pub headers: bool,
-    /// It keeps tags.
+    /// It keeps tags, or the store refuses them. (s3s-fs does not say how
+    /// many there are.)
     pub tags: bool,
-    /// It knows the storage class `STANDARD_IA`, or refuses it. (Garage ignores it.)
+    /// It knows the storage class `STANDARD_IA`, or refuses it.
     pub storage_class: bool,
     /// The receipt carries the CRC64NVME of the whole object.
     pub checksum: bool,
