@@ -1,6 +1,7 @@
 """What all jobs share: the programs, how often to run them, servers, and files to store."""
 
 import contextlib
+import fcntl
 import os
 import pathlib
 import shutil
@@ -14,6 +15,17 @@ MIB = 1 << 20
 GIB = 1 << 30
 
 
+@contextlib.contextmanager
+def alone(path):
+    """Nobody else measures meanwhile: the figures of both would be wrong."""
+    with open(path, "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SystemExit(f"another run has {path}") from None
+        yield
+
+
 class Bench:
     def __init__(self, programs, runs, folder):
         self.programs = programs
@@ -24,12 +36,14 @@ class Bench:
     @contextlib.contextmanager
     def open(cls, programs, runs, keep):
         folder = pathlib.Path(build.target(), "measure").absolute()
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            yield cls(programs, runs, folder)
-        finally:
-            if not keep:
-                shutil.rmtree(folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with alone(folder.with_suffix(".lock")):
+            folder.mkdir(exist_ok=True)
+            try:
+                yield cls(programs, runs, folder)
+            finally:
+                if not keep:
+                    shutil.rmtree(folder)
 
     def source(self, size=GIB):
         """A file of `size` bytes, whole mebibytes, that nothing can compress."""

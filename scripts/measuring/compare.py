@@ -145,7 +145,17 @@ def command_of(bench, place, peer, row):
         if size > 5 * GIB:
             return None
         presigned = bench.presigned(place.environment, place.bucket)
-    task = Task(job, row["setting"], source, uri, size, place.environment, presigned, bench.folder)
+    task = Task(
+        job=job,
+        setting=row["setting"],
+        source=source,
+        uri=uri,
+        size=size,
+        environment=place.environment,
+        presigned=presigned,
+        folder=bench.folder,
+        is_discarded=place.is_discarded,
+    )
     words = peer.words(task)
     return Command(words, place.environment, piped) if words else None
 

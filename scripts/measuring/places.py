@@ -13,16 +13,17 @@ FAR = ["--latency-ms", "25", "--connection-bandwidth", "80000000"]
 
 
 class Place:
-    """A service: the environment that reaches it, its bucket, and what it has counted."""
+    """A service: the environment that reaches it, and its bucket. One that discards what it is sent
+    is ours, and counts it."""
 
-    def __init__(self, environment, bucket, counts):
+    def __init__(self, environment, bucket, is_discarded):
         self.environment = environment
         self.bucket = bucket
-        self.counts = counts
+        self.is_discarded = is_discarded
 
     def stats(self):
         """Requests and bytes so far; `None` where nobody counts."""
-        if not self.counts:
+        if not self.is_discarded:
             return None
         url = self.environment["AWS_ENDPOINT_URL"] + "/-/stats"
         with urllib.request.urlopen(url, context=self.trust()) as answer:
