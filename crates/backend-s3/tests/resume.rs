@@ -160,7 +160,14 @@ async fn what_this_store_is_at_is_not_taken_up() {
     let store = store(&server).await;
     let mut running = open(&store, "key", options()).await;
     running.write_owned(data().into()).await.unwrap();
-    while server.uploads().is_empty() {
+    // A part is there only after the writer has learnt the upload's id.
+    let has_parts = || {
+        server
+            .uploads()
+            .iter()
+            .any(|upload| !upload.parts.is_empty())
+    };
+    while !has_parts() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let named = Resume::default().with_upload_id(&server.uploads()[0].upload_id);
