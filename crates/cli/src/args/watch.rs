@@ -28,7 +28,7 @@ pub(crate) enum When {
 pub(crate) struct WatchArgs {
     #[command(flatten)]
     pub(crate) progress: ProgressArgs,
-    /// Write the life of every part to this file, to be opened with https://ui.perfetto.dev or
+    /// Write the life of every part to this file, to be opened with ui.perfetto.dev or
     /// chrome://tracing
     #[arg(long, value_name = "FILE")]
     pub(crate) trace: Option<PathBuf>,
