@@ -45,6 +45,11 @@ fn harmless() -> Targets {
     Targets::new()
         .with_default(LevelFilter::DEBUG)
         .with_targets(ours)
+        // Complains of each server error that our HTTP client closes its connections by itself.
+        .with_target(
+            "aws_smithy_runtime::client::http::connection_poisoning",
+            LevelFilter::OFF,
+        )
 }
 
 fn filter(args: &LogArgs) -> EnvFilter {
