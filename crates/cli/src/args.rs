@@ -356,8 +356,10 @@ pub(crate) struct PutArgs {
     /// Without this no other is begun then; those that are on their way are finished in any case.
     #[arg(long)]
     pub(crate) keep_going: bool,
-    /// Only say what would be written: the size of each object, its parts, requests and memory, and
-    /// what it would replace. No command is started, and --resume looks for no parts
+    /// Only say what would be written, and what it would replace
+    ///
+    /// That is the size of each object, its parts, requests and memory. No command is started, and
+    /// --resume looks for no parts.
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// Read the whole object into memory before it is stored

@@ -12,7 +12,7 @@ use writer_core::{
     Error, ErrorKind, IfExists, ObjectMetadata, ObjectStore, PartLimits, PartPlan, Result,
     WriterOptions,
 };
-use writer_tokio::{Codec, Receipt, content_type_of};
+use writer_tokio::{Codec, Receipt, guess_content_type};
 
 use crate::exit;
 use crate::jobs::Job;
@@ -142,9 +142,10 @@ struct Look {
 
 impl Planned {
     async fn new(how: Arc<How>, job: Job) -> Result<Self> {
-        let wanted = Codec::of_name(&job.uri).filter(|_| how.options.enable_compression);
+        let wanted = how.options.codec_for(&job.uri);
+        let always = how.options.codec.is_some();
         let source = job.source.to_string();
-        let look = spawn_blocking(move || Look::at(&job.source, wanted)).await;
+        let look = spawn_blocking(move || Look::at(&job.source, wanted, always)).await;
         let look = look.map_err(|lost| Error::new(ErrorKind::Other, lost.to_string()))??;
         let uri = job.uri;
         let mut options = how.options.clone();
@@ -172,19 +173,18 @@ impl Planned {
             let most = size.map_or(most, |size| size.min(most));
             most.min(how.memory)
         });
-        let told = content_type_of(&uri).filter(|_| options.guess_content_type);
-        let content_type = options.content_type.clone().or(told.map(str::to_owned));
+        guess_content_type(&uri, &mut options)?;
         let mut planned = Self {
             dry_run: true,
             source,
             uri,
             size,
-            compression: look.codec.and_then(name_of),
+            compression: look.codec.map(Codec::name),
             parts,
             part_size: plan.as_ref().map(|plan| plan.part_size(1)),
             requests,
             memory,
-            content_type,
+            content_type: options.content_type,
             outcome: "unknown",
             reason: None,
             replaces: None,
@@ -268,8 +268,9 @@ impl Planned {
 }
 
 impl Look {
-    /// Pipes and commands tell nothing until somebody reads them.
-    fn at(source: &Source, wanted: Option<Codec>) -> Result<Self> {
+    /// Pipes and commands tell nothing until somebody reads them. What is in the format that is
+    /// `wanted` is not compressed again, unless that is `always` done.
+    fn at(source: &Source, wanted: Option<Codec>, always: bool) -> Result<Self> {
         let mut look = Self {
             size: None,
             is_file: false,
@@ -286,19 +287,11 @@ impl Look {
         }
         look.size = Some(metadata.len());
         look.is_file = true;
-        if let Some(codec) = wanted {
+        if let Some(codec) = wanted.filter(|_| !always) {
             let (mut start, file) = (Vec::new(), File::open(path).map_err(failed)?);
             file.take(4).read_to_end(&mut start).map_err(failed)?;
             look.codec = Some(codec).filter(|codec| !codec.is_magic(&start));
         }
         Ok(look)
-    }
-}
-
-fn name_of(codec: Codec) -> Option<&'static str> {
-    match codec {
-        Codec::Zstd => Some("zstd"),
-        Codec::Gzip => Some("gzip"),
-        _ => None,
     }
 }

@@ -62,6 +62,8 @@ fn by_text(text: &str) -> Option<&'static str> {
         "--compress=none stores it as it is, and --expect-checksum is that of the file"
     } else if says("may take half of the memory budget") {
         "raise --memory, or lower --compress-level or --compress-threads"
+    } else if says("was replaced while it was read") {
+        "what was printed is of the old one: read it again"
     } else if says("there are objects below") {
         "`s3-cli rm -r` removes them, and with --dry-run says which they are"
     } else if says("is not known to keep the condition") {

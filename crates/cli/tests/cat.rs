@@ -79,7 +79,7 @@ fn an_object_that_is_replaced_while_it_is_read_is_an_error() {
     let mut rest = Vec::new();
     stdout.read_to_end(&mut rest).unwrap();
     let output = child.wait_with_output().unwrap();
-    assert_error(&output, 1, &["was replaced while it was read"]);
+    assert_error(&output, 7, &["was replaced while it was read"]);
     assert!(rest.len() < 39 * MIB);
 }
 

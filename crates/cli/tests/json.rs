@@ -168,7 +168,7 @@ fn a_comparison_is_a_line() {
     assert_eq!(same["size"], 3);
     std::fs::write(folders.object("a"), b"abd").unwrap();
     let output = run(["--json", "verify", source, &uri]);
-    assert_code(&output, 1);
+    assert_code(&output, 7);
     assert_eq!(one(&output)["error"]["kind"], "checksum_mismatch");
 }
 

@@ -1,5 +1,7 @@
 //! Media types, by the names of objects.
 
+#[cfg(feature = "mime")]
+use writer_core::Codec;
 use writer_core::{Result, WriterOptions};
 
 /// The media type of what is stored under `name`, a URI or a path, by its ending: that of the
@@ -40,8 +42,19 @@ pub fn guess_content_type(uri: &str, options: &mut WriterOptions) -> Result<bool
     if !options.guess_content_type || options.content_type.is_some() {
         return Ok(false);
     }
-    options.content_type = content_type_of(uri).map(str::to_owned);
+    options.content_type = content_type_of(decoded(uri, options)).map(str::to_owned);
     Ok(options.content_type.is_some())
+}
+
+/// The name of what a reader finds who undoes the Content-Encoding, if there is one: `a.csv` of
+/// `a.csv.zst`.
+#[cfg(feature = "mime")]
+fn decoded<'a>(name: &'a str, options: &WriterOptions) -> &'a str {
+    let is_encoded = options.codec.is_some() || options.content_encoding.is_some();
+    match name.rsplit_once('.') {
+        Some((stem, _)) if is_encoded && Codec::of_name(name).is_some() => stem,
+        _ => name,
+    }
 }
 
 /// Refuses to tell the media type of an object by its name, if `options` ask for that.
@@ -85,6 +98,28 @@ mod tests {
         ] {
             assert_eq!(content_type_of(name), expected, "{name}");
         }
+    }
+
+    #[test]
+    fn where_an_encoding_is_said_the_type_is_that_of_what_it_holds() {
+        let typed = |name: &str, mut options: WriterOptions| {
+            options.guess_content_type = true;
+            guess_content_type(name, &mut options).unwrap();
+            options.content_type
+        };
+        let plain = WriterOptions::default();
+        let encoded = plain.clone().with_codec(Codec::Zstd);
+        let said = plain.clone().with_content_encoding("gzip");
+        assert_eq!(
+            typed("a.csv.zst", plain).as_deref(),
+            Some("application/zstd")
+        );
+        assert_eq!(
+            typed("a.csv.zst", encoded.clone()).as_deref(),
+            Some("text/csv")
+        );
+        assert_eq!(typed("a.csv", encoded).as_deref(), Some("text/csv"));
+        assert_eq!(typed("a.csv.gz", said).as_deref(), Some("text/csv"));
     }
 
     #[test]

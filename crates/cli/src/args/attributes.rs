@@ -14,25 +14,28 @@ pub(crate) struct AttributeArgs {
     #[arg(long, value_name = "TYPE")]
     pub(crate) content_type: Option<String>,
     /// Leave the media type to the service where --content-type does not say it
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     pub(crate) no_guess_content_type: bool,
     /// How long readers may keep a copy: `max-age=3600`
     #[arg(long, value_name = "VALUE")]
     pub(crate) cache_control: Option<String>,
     /// What a browser does with it: `attachment; filename="a.csv"`
-    #[arg(long, value_name = "VALUE")]
+    #[arg(long, value_name = "VALUE", hide_short_help = true)]
     pub(crate) content_disposition: Option<String>,
     /// The language it is in: `de-CH`
-    #[arg(long, value_name = "TAG")]
+    #[arg(long, value_name = "TAG", hide_short_help = true)]
     pub(crate) content_language: Option<String>,
     /// Metadata of your own, kept with the object; may be repeated
     #[arg(long, value_name = "KEY=VALUE", value_parser = parse_entry)]
     pub(crate) metadata: Vec<(String, String)>,
-    /// A tag of the object, of which S3 takes 10; may be repeated. On S3 it needs
-    /// s3:PutObjectTagging
+    /// A tag of the object; may be repeated
+    ///
+    /// S3 takes 10, and needs s3:PutObjectTagging for them.
     #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = parse_entry)]
     pub(crate) tags: Vec<(String, String)>,
-    /// The class of storage, by the service's name: STANDARD_IA, GLACIER_IR. Disks have none
+    /// The class of storage, by the service's name: STANDARD_IA, GLACIER_IR
+    ///
+    /// Disks have none.
     #[arg(long, value_name = "CLASS", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) storage_class: Option<String>,
 }
@@ -57,21 +60,31 @@ impl AttributeArgs {
 #[derive(Clone, Debug, Default, ClapArgs)]
 #[command(next_help_heading = "Encryption and access (S3)")]
 pub(crate) struct ProtectionArgs {
-    /// How the service encrypts the object; it must confirm that it does. Without this, as the
-    /// bucket says
+    /// How the service encrypts the object
+    ///
+    /// It must confirm that it does. Without this, as the bucket says.
     #[arg(long, value_name = "HOW")]
     pub(crate) sse: Option<Sse>,
-    /// The key of the key service, by its id, ARN or alias. Without this, the account's for S3
+    /// The key of the key service, by its id, ARN or alias
+    ///
+    /// Without this, the account's for S3.
     #[arg(long, value_name = "KEY", requires = "sse", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) sse_kms_key_id: Option<String>,
     /// What must be said again to decrypt, which stands in the key service's log; may be repeated
-    #[arg(long, value_name = "KEY=VALUE", requires = "sse", value_parser = parse_entry)]
+    #[arg(
+        long,
+        value_name = "KEY=VALUE",
+        requires = "sse",
+        value_parser = parse_entry,
+        hide_short_help = true
+    )]
     pub(crate) sse_kms_context: Vec<(String, String)>,
     /// Use one key of the bucket for many objects, which takes fewer calls of the key service
-    #[arg(long, requires = "sse")]
+    #[arg(long, requires = "sse", hide_short_help = true)]
     pub(crate) sse_bucket_key: bool,
-    /// A canned ACL: `bucket-owner-full-control`. Most buckets have ACLs switched off, and take
-    /// only that one. Needs s3:PutObjectAcl
+    /// A canned ACL: `bucket-owner-full-control`
+    ///
+    /// Most buckets have ACLs switched off, and take only that one. Needs s3:PutObjectAcl.
     #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     pub(crate) acl: Option<String>,
 }

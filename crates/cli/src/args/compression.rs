@@ -7,13 +7,15 @@ use writer_core::{Codec, WriterOptions};
 #[derive(Clone, Debug, Default, ClapArgs)]
 #[command(next_help_heading = "Compression")]
 pub(crate) struct CompressionArgs {
-    /// Compress every object in this format, whatever its name, and say so in its
-    /// Content-Encoding, which `cat` and browsers undo. Without this, names that end in .zst or
-    /// .gz are compressed, unless the bytes already are. With `none`, nothing is
+    /// Compress in this format, whatever the object's name
+    ///
+    /// Its Content-Encoding says so, which `cat` and browsers undo. Without this, names that end
+    /// in .zst or .gz are compressed, unless the bytes already are. With `none`, nothing is.
     #[arg(long, value_name = "FORMAT")]
     compress: Option<Format>,
-    /// How hard to compress: -7 to 22 for zstd [default: 3], 0 to 9 for gzip [default: 6]. From
-    /// zstd 4 on, it takes memory of --memory, up to half of it
+    /// How hard to compress: -7 to 22 for zstd [default: 3], 0 to 9 for gzip [default: 6]
+    ///
+    /// From zstd 4 on, it takes memory of --memory, up to half of it.
     #[arg(
         long,
         value_name = "LEVEL",
@@ -21,15 +23,21 @@ pub(crate) struct CompressionArgs {
         conflicts_with = "no_compression"
     )]
     compress_level: Option<i32>,
-    /// Threads that compress one object, for zstd only. They take memory of --memory: two 19 MiB,
-    /// four 28 MiB, more with the level [default: the one that reads]
+    /// Threads that compress one object, for zstd only [default: the one that reads]
+    ///
+    /// They take memory of --memory: two 19 MiB, four 28 MiB, more with the level.
     #[arg(long, value_name = "THREADS", conflicts_with = "no_compression")]
     compress_threads: Option<u32>,
     /// Say that the bytes are encoded so already, and store them as they are
-    #[arg(long, value_name = "ENCODING", conflicts_with = "compress")]
+    #[arg(
+        long,
+        value_name = "ENCODING",
+        conflicts_with = "compress",
+        hide_short_help = true
+    )]
     content_encoding: Option<String>,
     /// The same as --compress=none
-    #[arg(long, conflicts_with = "compress")]
+    #[arg(long, conflicts_with = "compress", hide_short_help = true)]
     no_compression: bool,
 }
 

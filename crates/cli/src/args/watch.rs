@@ -8,8 +8,9 @@ use clap::{Args as ClapArgs, ValueEnum};
 #[derive(Clone, Copy, Debug, ClapArgs)]
 #[command(next_help_heading = "Messages")]
 pub(crate) struct ProgressArgs {
-    /// Show progress on standard error: always, never, or if that is a terminal, without --quiet
-    /// and NO_COLOR
+    /// When to show progress, on standard error
+    ///
+    /// `auto`: if that is a terminal, without --quiet and NO_COLOR.
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub(crate) progress: When,
 }
@@ -28,8 +29,9 @@ pub(crate) enum When {
 pub(crate) struct WatchArgs {
     #[command(flatten)]
     pub(crate) progress: ProgressArgs,
-    /// Write the life of every part to this file, to be opened with ui.perfetto.dev or
-    /// chrome://tracing
+    /// Write the life of every part to this file
+    ///
+    /// It is to be opened with ui.perfetto.dev or chrome://tracing, and shows why an upload is slow.
     #[arg(long, value_name = "FILE")]
     pub(crate) trace: Option<PathBuf>,
 }
