@@ -38,12 +38,10 @@ pub(crate) enum Fault {
     // Conditions, options and URIs.
     IgnoresCreateOnly, IgnoresCreateOnlyOfParts, ChecksCreateOnlyEarly, SaysAdvisory, ForgetsCondition, IgnoresIfMatch,
     ChecksIfMatchEarly, ReplacesMissing, NeverMatches, IgnoresExpectedChecksum,
-    RefusesAnyChecksum, ChecksAfterwards, DropsMetadata,
-    DropsHeaders, DropsLanguage, DropsTagValues, TakesAnyOptions, TakesAnyUri,
-    RefusesNoOptions, DecodesNames,
+    RefusesAnyChecksum, ChecksAfterwards, DropsMetadata, DropsHeaders,
+    DropsLanguage, DropsTagValues, TakesAnyOptions, TakesAnyUri, RefusesNoOptions, DecodesNames,
     // The receipt.
-    NoChecksum, WrongChecksum, WrongUri, QuotedETag, KeepsOldChecksum,
-    TellsNobody, CountsNothing,
+    NoChecksum, WrongChecksum, WrongUri, QuotedETag, KeepsOldChecksum, TellsNobody, CountsNothing,
     // The other calls.
     FindsMissing, EndIsInclusive, RefusesLongSuffixes, ClampsRanges, DeleteNeedsObject, PutKeepsOld, ListsOneLevel,
     ListsDirectories, EmptyListIsError, ListsFirstPage, CloseEndsWriters,
