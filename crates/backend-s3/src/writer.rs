@@ -22,20 +22,7 @@ impl S3StreamingWriter {
         let mut receipt = ObjectMetadata::new(uri.clone(), 0);
         // Those of an upload that is taken up again were said when it was begun.
         if !sink.is_resumed() {
-            receipt.content_type.clone_from(&options.content_type);
-            receipt.cache_control.clone_from(&options.cache_control);
-            receipt
-                .content_disposition
-                .clone_from(&options.content_disposition);
-            receipt
-                .content_language
-                .clone_from(&options.content_language);
-            receipt.storage_class.clone_from(&options.storage_class);
-            receipt.tags.clone_from(&options.tags);
-            receipt
-                .content_encoding
-                .clone_from(&options.content_encoding);
-            receipt.metadata.clone_from(&options.metadata);
+            receipt.take_attributes(options);
             receipt.metadata.remove(TOKEN);
         }
         receipt.condition = sink.condition();

@@ -13,17 +13,19 @@ use std::collections::BTreeMap;
 use std::future::{self, Future};
 use std::os::unix::fs::FileExt as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use async_trait::async_trait;
 use crc_fast::{CrcAlgorithm, checksum};
 use writer_core::{
-    ByteRange, Condition, Crc64Nvme, Error, ErrorKind, IfExists, ObjectLister, ObjectMetadata,
-    ObjectReader, ObjectStore, ObjectWriter, Page, PartLimits, PartPlan, Result, Segment,
-    WriterOptions,
+    ByteRange, Condition, Crc64Nvme, Error, ErrorKind, EventKind, IfExists, ObjectLister,
+    ObjectMetadata, ObjectReader, ObjectStore, ObjectWriter, Page, PartLimits, PartPlan, Reporter,
+    Result, Segment, Step, WriterOptions,
 };
 use writer_stores::Stores;
-use writer_tokio::{Codec, Intake, LeavingPart, MemoryBudget, PartSink, decompress, open_writer};
+use writer_tokio::{
+    Codec, Intake, LeavingPart, MemoryBudget, PartSink, decompress, guess_content_type, open_writer,
+};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -119,7 +121,8 @@ impl ObjectStore for MemoryObjectStore {
         check(uri)?;
         let options = options.map_or_else(WriterOptions::from_env, Ok)?;
         let (store, named) = (self.clone(), uri.to_owned());
-        open_writer(uri, options, &self.budget, move |options| {
+        open_writer(uri, options, &self.budget, move |mut options| {
+            guess_content_type(&named, &mut options)?;
             Ok(Box::new(MemoryWriter::new(store, named, options)?))
         })
     }
@@ -168,6 +171,7 @@ impl ObjectStore for MemoryObjectStore {
 struct MemoryWriter {
     uri: String,
     options: WriterOptions,
+    started: Instant,
     intake: Intake,
     sink: Staging,
 }
@@ -185,10 +189,12 @@ impl MemoryWriter {
             shared: store.shared,
             number,
             failure: None,
+            reporter: Reporter::open(&uri, &options),
         };
         Ok(Self {
             uri,
             options,
+            started: Instant::now(),
             intake,
             sink,
         })
@@ -217,11 +223,7 @@ impl MemoryWriter {
         metadata.e_tag = Some(crc.to_string());
         metadata.checksum = Some(crc);
         metadata.last_modified = Some(SystemTime::now());
-        metadata.content_type.clone_from(&self.options.content_type);
-        metadata
-            .content_encoding
-            .clone_from(&self.options.content_encoding);
-        metadata.metadata.clone_from(&self.options.metadata);
+        metadata.take_attributes(&self.options);
         let object = (metadata.clone(), Segment::from(bytes));
         objects.finished.insert(uri, object);
         let conditional = self.options.is_conditional();
@@ -255,7 +257,12 @@ impl ObjectWriter for MemoryWriter {
         let finished = self.intake.finish(&mut self.sink);
         self.named(finished)?;
         self.named(self.sink.failure.clone().map_or(Ok(()), Err))?;
-        self.named(self.publish())
+        let mut receipt = self.named(self.publish())?;
+        let bytes = receipt.size;
+        self.sink.reporter.tell(EventKind::Finished { bytes });
+        receipt.elapsed = Some(self.started.elapsed());
+        receipt.peak_buffered = Some(self.intake.peak_held());
+        Ok(receipt)
     }
 
     async fn cancel(self: Box<Self>) -> Result<()> {
@@ -268,6 +275,8 @@ struct Staging {
     shared: Arc<Mutex<Objects>>,
     number: u64,
     failure: Option<Error>,
+    /// Tells whoever watches.
+    reporter: Reporter,
 }
 
 impl PartSink for Staging {
@@ -300,6 +309,11 @@ impl PartSink for Staging {
         if let Some((_, staged)) = lock(&self.shared).staged.get_mut(&self.number) {
             staged.append(&mut bytes);
         }
+        self.reporter.tell(EventKind::Done {
+            step: Step::Part(leaving.part().number()),
+            bytes: leaving.part().len(),
+            reused: false,
+        });
     }
 
     fn failure(&self) -> Option<Error> {
@@ -325,6 +339,8 @@ impl PartSink for Staging {
 impl Drop for Staging {
     fn drop(&mut self) {
         lock(&self.shared).staged.remove(&self.number);
+        let error = self.failure.as_ref();
+        self.reporter.tell(EventKind::GivenUp { error }); // nothing, if it has finished
     }
 }
 

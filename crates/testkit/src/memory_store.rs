@@ -308,14 +308,7 @@ impl ObjectWriter for MemoryWriter {
         metadata.e_tag = Some(checksum.to_string());
         metadata.checksum = Some(checksum);
         metadata.last_modified = Some(SystemTime::now());
-        metadata.content_type = self.options.content_type.clone();
-        metadata.cache_control = self.options.cache_control.clone();
-        metadata.content_disposition = self.options.content_disposition.clone();
-        metadata.content_language = self.options.content_language.clone();
-        metadata.storage_class = self.options.storage_class.clone();
-        metadata.tags = self.options.tags.clone();
-        metadata.content_encoding = self.options.content_encoding.clone();
-        metadata.metadata = self.options.metadata.clone();
+        metadata.take_attributes(&self.options);
         let stored = (metadata.clone(), bytes.into());
         state.objects.insert(uri, stored);
         drop(state);

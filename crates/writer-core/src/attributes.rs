@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use crate::{Error, ErrorKind, Result, WriterOptions};
+use crate::{Error, ErrorKind, ObjectMetadata, Result, WriterOptions};
 
 impl WriterOptions {
     /// Sets [`guess_content_type`](Self::guess_content_type).
@@ -93,6 +93,31 @@ impl WriterOptions {
             return Err(Error::new(ErrorKind::InvalidInput, text));
         }
         Ok(())
+    }
+}
+
+impl ObjectMetadata {
+    /// Takes over what `options` say is kept with the object besides its bytes: for a backend that
+    /// keeps all of it as it was said.
+    ///
+    /// ```
+    /// use writer_core::{ObjectMetadata, WriterOptions};
+    ///
+    /// let options = WriterOptions::default().with_content_type("text/csv");
+    /// let mut object = ObjectMetadata::new("s3://bucket/key", 7);
+    /// object.take_attributes(&options);
+    /// assert_eq!(object.content_type.as_deref(), Some("text/csv"));
+    /// ```
+    pub fn take_attributes(&mut self, options: &WriterOptions) {
+        self.content_type.clone_from(&options.content_type);
+        self.cache_control.clone_from(&options.cache_control);
+        self.content_disposition
+            .clone_from(&options.content_disposition);
+        self.content_encoding.clone_from(&options.content_encoding);
+        self.content_language.clone_from(&options.content_language);
+        self.storage_class.clone_from(&options.storage_class);
+        self.tags.clone_from(&options.tags);
+        self.metadata.clone_from(&options.metadata);
     }
 }
 

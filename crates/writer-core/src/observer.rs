@@ -10,10 +10,10 @@ use crate::{Error, WriterOptions};
 /// Told what happens to the objects that are written with it
 /// ([`WriterOptions::with_observer`]): for a progress bar, for metrics, for a trace.
 ///
-/// It is called on the threads that write, between one piece of work and the next, and with no lock held that anything but this
-/// object waits for. So it must be quick, and must not wait: it counts, or hands the
-/// event on. What it takes in time, the write takes longer; nothing else depends on it. One that
-/// panics is not called again for that object, and the write goes on.
+/// It is called on the threads that write, between one piece of work and the next, and with no lock
+/// held that anything but this object waits for. So it must be quick, and must not wait: it counts,
+/// or hands the event on. What it takes in time, the write takes longer; nothing else depends on it.
+/// One that panics is not called again for that object, and the write goes on.
 ///
 /// ```
 /// use std::sync::Arc;
