@@ -20,6 +20,10 @@ fn invalid_data(text: impl fmt::Display) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, text.to_string())
 }
 
+fn invalid_input(text: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, text)
+}
+
 #[derive(Arbitrary, Debug)]
 struct Input<'a> {
     step: u8,

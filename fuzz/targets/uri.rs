@@ -18,7 +18,9 @@ fuzz_target!(|uri: &str| {
     match Location::object(uri) {
         Ok(location) => {
             assert_eq!(location.uri(), uri);
-            assert!(!location.bucket.is_empty() && !location.bucket.contains('/'));
+            let bucket = &location.bucket;
+            assert!(!bucket.is_empty() && (bucket.starts_with("arn:") || !bucket.contains('/')));
+            assert_eq!(location::key_len(uri), location.key.len());
             assert!((1..=1024).contains(&location.key.len()));
             assert_eq!(Location::prefix(uri).ok(), Some(location));
         }

@@ -25,6 +25,7 @@ fuzz_target!(|input: Input<'_>| {
     environment(&input);
     checksum(input.text);
     let _any_number_is_fine = values::parse_size(input.text);
+    let _any_time_is_fine = values::parse_age(input.text);
     if let Ok((key, value)) = values::parse_entry(input.text) {
         assert_eq!(format!("{key}={value}"), input.text);
         assert!(!key.is_empty());

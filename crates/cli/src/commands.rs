@@ -84,7 +84,7 @@ fn settings(args: &Args) -> Settings {
     let memory_of_put = put.and_then(|put| put.tuning.memory);
     Settings {
         memory: memory_of_put.or_else(|| bench?.memory),
-        #[cfg(feature = "s3")]
+        #[cfg(all(feature = "fs", feature = "s3"))]
         quiet: args.log.quiet,
         #[cfg(feature = "s3")]
         s3: args.s3.clone(),

@@ -11,7 +11,7 @@ use writer_core::{ObjectStore, Result};
 #[cfg_attr(not(any(feature = "fs", feature = "s3")), expect(dead_code))]
 pub(crate) struct Settings {
     /// Warnings are not wanted.
-    #[cfg(feature = "s3")]
+    #[cfg(all(feature = "fs", feature = "s3"))]
     pub(crate) quiet: bool,
     /// The memory budget of each store, in bytes.
     pub(crate) memory: Option<u64>,
