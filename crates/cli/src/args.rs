@@ -315,12 +315,25 @@ pub(crate) struct UploadsAbortArgs {
     /// What the objects' URIs begin with, taken literally
     pub(crate) prefix: String,
     /// Only this one
-    #[arg(long, value_name = "ID", group = "which")]
+    #[arg(
+        long,
+        value_name = "ID",
+        group = "which",
+        env = "S3_CLI_ABORT_UPLOAD_ID",
+        hide_env = true
+    )]
     pub(crate) upload_id: Option<String>,
     /// Only those in which nothing was stored for so long: 90s, 5m, 12h, 7d, 2w
     ///
     /// What is younger may be somebody's who is still at it.
-    #[arg(long, value_name = "AGE", group = "which", value_parser = parse_age)]
+    #[arg(
+        long,
+        value_name = "AGE",
+        group = "which",
+        value_parser = parse_age,
+        env = "S3_CLI_ABORT_OLDER_THAN",
+        hide_env = true
+    )]
     pub(crate) older_than: Option<std::time::Duration>,
     /// Only say which would be removed
     #[arg(long)]
@@ -528,13 +541,26 @@ pub(crate) struct RmArgs {
     #[arg(required = true, value_name = "URI")]
     pub(crate) uris: Vec<String>,
     /// Remove all objects below each URI, as `ls URI/` lists them; the folders of a disk stay
-    #[arg(short, long)]
+    // What is removed has variables of its own: those of `put` must not choose it.
+    #[arg(short, long, env = "S3_CLI_RM_RECURSIVE", hide_env = true)]
     pub(crate) recursive: bool,
     /// Only those whose path below the URI matches; may be repeated
-    #[arg(long, value_name = "GLOB", requires = "recursive")]
+    #[arg(
+        long,
+        value_name = "GLOB",
+        requires = "recursive",
+        env = "S3_CLI_RM_INCLUDE",
+        hide_env = true
+    )]
     pub(crate) include: Vec<Glob>,
     /// Not those whose path below the URI matches; may be repeated, and comes before --include
-    #[arg(long, value_name = "GLOB", requires = "recursive")]
+    #[arg(
+        long,
+        value_name = "GLOB",
+        requires = "recursive",
+        env = "S3_CLI_RM_EXCLUDE",
+        hide_env = true
+    )]
     pub(crate) exclude: Vec<Glob>,
     /// Only say what would be removed
     #[arg(long)]

@@ -51,6 +51,11 @@ pub(crate) fn parse(arguments: &[OsString], how: Reading) -> Result<Request> {
     let swapped = arguments.first() == Some(destination);
     let destination = destination_of(destination)?;
     let is_prefix = destination.ends_with('/');
+    let is_many = |source: &&OsString| List::of(source).is_some() || how.recursive;
+    if swapped && sources.iter().copied().any(|source| is_many(&source)) {
+        let text = "comes first, but is the destination: of many files it comes last";
+        return Err(invalid(destination, text));
+    }
     if sources.len() > 1 && !is_prefix {
         let text = "several sources need a destination that ends in /";
         return Err(invalid(destination, text));
@@ -369,5 +374,8 @@ mod tests {
         assert_eq!(root.folders, [PathBuf::from("/")]);
         let error = parse(&[folder.path().into(), "s3://b/p".into()], true).unwrap_err();
         assert!(error.to_string().contains("ends in /"), "{error}");
+        let swapped = ["s3://b/p/".into(), folder.path().into()];
+        let error = parse(&swapped, true).unwrap_err();
+        assert!(error.to_string().contains("it comes last"), "{error}");
     }
 }

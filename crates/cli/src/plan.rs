@@ -25,6 +25,8 @@ pub(crate) struct Plan {
     destination: String,
     jobs: Vec<Job>,
     folders: Vec<Folder>,
+    /// The destination came before the one source.
+    swapped: bool,
 }
 
 impl Plan {
@@ -52,12 +54,7 @@ impl Plan {
             None => jobs::parse(arguments, how)?,
         };
         check(&request, &mut tally)?;
-        if let ([job], true) = (&request.jobs[..], request.swapped) {
-            tally.tell(&format!(
-                "writing {} to {}, which replaces what is there",
-                job.source, job.uri
-            ));
-        }
+        let swapped = request.swapped;
         let rules = Rules::new(folders, &request.destination)?;
         let walks = request.folders.into_iter();
         let folders = walks.map(|root| Folder::walk(root, &rules, &mut tally));
@@ -65,6 +62,7 @@ impl Plan {
             folders: folders.collect::<Result<_>>()?,
             jobs: request.jobs,
             destination: request.destination,
+            swapped,
         };
         plan.refuse_collisions(&mut tally);
         let text = format!(
@@ -81,6 +79,11 @@ impl Plan {
     /// What the URIs of all objects begin with.
     pub(crate) fn destination(&self) -> &str {
         &self.destination
+    }
+
+    /// The one object, if its destination came first, as that of a download does elsewhere.
+    pub(crate) fn swapped(&self) -> Option<&Job> {
+        self.jobs.first().filter(|_| self.swapped)
     }
 
     /// How many objects there are.
@@ -238,6 +241,7 @@ mod tests {
             destination: destination.into(),
             jobs: jobs.iter().map(job).collect(),
             folders: folders.iter().enumerate().map(folder).collect(),
+            swapped: false,
         }
     }
 

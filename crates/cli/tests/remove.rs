@@ -95,6 +95,34 @@ fn a_prefix_is_not_taken_for_an_object() {
     assert_eq!(server.keys().len(), 5);
 }
 
+/// An empty variable of the shell is no place.
+#[test]
+fn everything_is_not_a_place() {
+    for uri in [
+        "", "/", "//", ".", "../..", "file://", "file:///", "s3://", "s3:///",
+    ] {
+        let output = run(["rm", "-r", "--dry-run", uri]);
+        assert_error(&output, 2, &[&format!("{uri:?}"), "names no bucket"]);
+        assert!(output.stdout.is_empty());
+    }
+}
+
+/// What was set for `put -r` removes nothing.
+#[test]
+fn the_variables_of_other_commands_do_not_choose_what_goes() {
+    let server = filled();
+    let mut rm = cli(&server);
+    rm.args(["rm", "s3://test/p"]).env("S3_CLI_RECURSIVE", "1");
+    assert_code(&rm.output().unwrap(), 0);
+    assert_eq!(server.keys().len(), 5);
+    let mut rm = cli(&server);
+    rm.args(["rm", "-r", "s3://test/p"]);
+    rm.env("S3_CLI_INCLUDE", "*.tmp")
+        .env("S3_CLI_RM_EXCLUDE", "*.tmp");
+    assert_code(&rm.output().unwrap(), 0);
+    assert_eq!(server.keys(), ["p/d/b.tmp", "p2/x", "q"]);
+}
+
 #[test]
 fn files_below_a_folder_are_removed_and_listed_in_order() {
     let folders = Folders::new();

@@ -276,3 +276,27 @@ fn a_trace_that_can_not_be_written_is_said_before_anything_is_sent() {
     assert_error(&output, 3, &["/nowhere/trace.json"]);
     assert!(server.log().is_empty());
 }
+
+/// A name that was meant for a source.
+#[test]
+fn what_is_no_trace_is_not_replaced_by_one() {
+    let (server, folders) = (server(), Folders::new());
+    let file = folders.source("file", b"[1, 2]");
+    let path = file.to_str().unwrap();
+    let trace = format!("--trace={path}");
+    for arguments in [
+        &["put", &trace, path, "s3://test/key"][..],
+        &["put", &trace, "s3://test/key"],
+        &["put", &trace, "--dry-run", path, "s3://test/key"],
+    ] {
+        let output = cli(&server).args(arguments).output().unwrap();
+        let dry_run = arguments.contains(&"--dry-run");
+        assert_eq!(output.status.success(), dry_run, "{arguments:?}");
+        assert_eq!(std::fs::read(&file).unwrap(), b"[1, 2]", "{arguments:?}");
+    }
+    let output = cli(&server)
+        .args(["put", &trace, path, "s3://test/key"])
+        .output();
+    assert_error(&output.unwrap(), 5, &[path, "is no trace"]);
+    assert_eq!(server.stats().requests_of("PutObject"), 0);
+}

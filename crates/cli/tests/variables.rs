@@ -118,7 +118,10 @@ fn what_a_command_needs_may_be_set() {
     let mut abort = cli(&server);
     abort.args(["uploads", "abort", "s3://test/"]);
     assert_code(&abort.output().unwrap(), 2);
-    assert_code(&abort.env("S3_CLI_OLDER_THAN", "1w").output().unwrap(), 0);
+    assert_code(
+        &abort.env("S3_CLI_ABORT_OLDER_THAN", "1w").output().unwrap(),
+        0,
+    );
 }
 
 #[test]

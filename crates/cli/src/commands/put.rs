@@ -3,7 +3,10 @@
 use std::env;
 use std::sync::Arc;
 
-use writer_core::{Error, ErrorKind, IfExists, PartLimits, Result, WriterOptions, split_scheme};
+use tokio::task::spawn_blocking;
+use writer_core::{
+    Error, ErrorKind, IfExists, ObjectStore, PartLimits, Result, WriterOptions, split_scheme,
+};
 use writer_tokio::MemoryBudget;
 
 use super::Context;
@@ -12,6 +15,7 @@ use crate::args::{PutArgs, TuningArgs};
 use crate::batch::{self, How, Outcome};
 use crate::dry_run;
 use crate::exit;
+use crate::jobs::Job;
 use crate::plan::Plan;
 use crate::producer::Producer;
 use crate::tally::{Tally, grouped};
@@ -48,7 +52,6 @@ async fn write(
     );
     let memory = args.tuning.memory;
     let watching = args.watch.clone();
-    let trace = trace(context, &watching)?;
     let only_one = only_one(&args);
     #[cfg(feature = "s3")]
     let resumes = args.resuming.resumes();
@@ -72,6 +75,7 @@ async fn write(
     if total == 0 && !recursive && !context.quiet {
         exit::notice("there is nothing to write");
     }
+    let trace = signals.guard(trace(context, &watching)).await?;
     let goal = || Goal {
         objects: total as u64,
         bytes: plan.bytes(),
@@ -79,10 +83,14 @@ async fn write(
     let silent = context.quiet || context.printer.is_json();
     let watch = Watch::begin(&watching, trace, silent, goal)?;
     let named = recursive || total > 1;
+    let store = signals
+        .guard(context.stores.get(plan.destination()))
+        .await?;
+    if let Some(job) = plan.swapped() {
+        signals.guard(say_what_is_replaced(&*store, job)).await?;
+    }
     let how = How {
-        store: signals
-            .guard(context.stores.get(plan.destination()))
-            .await?,
+        store,
         memory: memory.map_or_else(store_memory, Ok)?,
         named,
         options: watch.over(options),
@@ -100,6 +108,18 @@ async fn write(
         exit::notice(&summary);
     }
     conclude(outcome, total as u64)
+}
+
+/// Says what becomes of the object at the destination, where that came first: other programs would
+/// read from there.
+async fn say_what_is_replaced(store: &dyn ObjectStore, job: &Job) -> Result<()> {
+    let what = match store.stat(&job.uri).await {
+        Ok(found) => format!("which replaces {} bytes there", found.size),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(_) => "which replaces what is there".to_owned(),
+    };
+    exit::warn(&format!("writing {} to {}, {what}", job.source, job.uri));
+    Ok(())
 }
 
 /// Says what would be written.
@@ -176,11 +196,12 @@ fn store_memory() -> Result<u64> {
 }
 
 /// The trace that is asked for. It is closed when everything has ended.
-fn trace(context: &Context, args: &WatchArgs) -> Result<Option<Arc<Trace>>> {
-    let Some(path) = &args.trace else {
+async fn trace(context: &Context, args: &WatchArgs) -> Result<Option<Arc<Trace>>> {
+    let Some(path) = args.trace.clone() else {
         return Ok(None);
     };
-    let trace = Trace::create(path)?;
+    let created = spawn_blocking(move || Trace::create(&path)).await;
+    let trace = created.map_err(|lost| Error::new(ErrorKind::Other, lost.to_string()))??;
     Ok(Some(Arc::clone(context.trace.get_or_init(|| trace))))
 }
 

@@ -41,13 +41,25 @@ async fn below(context: &Context, args: RmArgs) -> anyhow::Result<()> {
         false => Some(glob_set(&args.include)?),
     };
     let exclude = glob_set(&args.exclude)?;
-    let (mut found, mut failures) = (0u64, Tally::new(context.quiet));
+    let (mut found, mut removed, mut failures) = (0u64, 0u64, Tally::new(context.quiet));
     let mut removals = JoinSet::new();
+    args.uris
+        .iter()
+        .try_for_each(|uri| refuse_everything(uri))?;
     for uri in &args.uris {
         let prefix = prefix_of(uri);
         let store = context.stores.get(uri).await?;
         let mut objects = store.list(&prefix).await?;
-        while let Some(batch) = objects.next_batch().await? {
+        loop {
+            let batch = match objects.next_batch().await {
+                Ok(Some(batch)) => batch,
+                Ok(None) => break,
+                // Removals that have begun are ended, and told.
+                Err(error) => {
+                    failures.add(&error.into());
+                    break;
+                }
+            };
             for object in batch {
                 let path = object.uri.get(prefix.len()..).unwrap_or_default();
                 let is_included = include.as_ref().is_none_or(|globs| globs.is_match(path));
@@ -60,7 +72,7 @@ async fn below(context: &Context, args: RmArgs) -> anyhow::Result<()> {
                     continue;
                 }
                 if removals.len() >= AT_ONCE {
-                    finish_one(context, &mut removals, &mut failures).await?;
+                    removed += finish_one(context, &mut removals, &mut failures).await?;
                 }
                 let (store, uri) = (Arc::clone(&store), object.uri);
                 removals.spawn(async move {
@@ -71,33 +83,39 @@ async fn below(context: &Context, args: RmArgs) -> anyhow::Result<()> {
         }
     }
     while !removals.is_empty() {
-        finish_one(context, &mut removals, &mut failures).await?;
+        removed += finish_one(context, &mut removals, &mut failures).await?;
     }
     let failed = failures.count();
     if !context.quiet && !args.dry_run {
-        let objects = match found - failed {
+        let objects = match removed {
             1 => "1 object".to_owned(),
             count => format!("{} objects", grouped(count)),
         };
         exit::notice(&format!("{objects} removed"));
     }
-    failures.into_result(format!("{failed} of {found} objects are left"))
+    let left = found - removed;
+    failures.into_result(match failed {
+        0 => String::new(),
+        _ if left == 0 || args.dry_run => "not all objects could be listed".to_owned(),
+        _ => format!("{left} of {found} objects are left"),
+    })
 }
 
+/// How many were removed: one, or none.
 async fn finish_one(
     context: &Context,
     removals: &mut JoinSet<Result<String>>,
     failures: &mut Tally,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<u64> {
     match removals.join_next().await {
         Some(removed) => match removed? {
-            Ok(uri) => tell(context, &uri, false).await,
+            Ok(uri) => tell(context, &uri, false).await.map(|()| 1),
             Err(error) => {
                 failures.add(&error.into());
-                Ok(())
+                Ok(0)
             }
         },
-        None => Ok(()),
+        None => Ok(0),
     }
 }
 
@@ -116,6 +134,16 @@ async fn tell(context: &Context, uri: &str, dry_run: bool) -> anyhow::Result<()>
         let _nobody_reads = context.printer.text(line).await?;
     }
     Ok(())
+}
+
+/// Refuses what names no place, but all there are: as a rule, a variable of the shell that is empty.
+fn refuse_everything(uri: &str) -> Result<()> {
+    let path = split_scheme(uri).map_or(uri, |(_scheme, path)| path);
+    if !path.split('/').all(|name| matches!(name, "" | "." | "..")) {
+        return Ok(());
+    }
+    let text = "names no bucket, prefix or folder: -r removes all that is below, so it must";
+    Err(Error::new(ErrorKind::InvalidInput, text).with_uri(format!("{uri:?}")))
 }
 
 /// What all objects below `uri` begin with.

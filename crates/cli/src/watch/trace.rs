@@ -7,8 +7,8 @@
 //! in it overlaps.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{self, Write as _};
+use std::fs::{self, File};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
@@ -106,18 +106,18 @@ impl Phase {
 }
 
 impl Trace {
-    /// A trace into a new file at `path`, in place of one that is there.
+    /// A trace into a new file at `path`, in place of a trace that is there.
     ///
     /// # Errors
     ///
-    /// If it can't be made.
+    /// If it can't be made, or something else is there.
     pub(crate) fn create(path: &Path) -> Result<Arc<Self>> {
         let named = |error: io::Error| Error::from(error).with_uri(path.display().to_string());
         let now = Instant::now();
         let mut state = State {
             path: path.to_owned(),
-            file: File::create(path).map_err(named)?,
-            buffer: b"[\n".to_vec(),
+            file: new_file(path).map_err(named)?,
+            buffer: BEGINNING.to_vec(),
             failure: None,
             closed: false,
             start: now,
@@ -185,6 +185,32 @@ impl Observer for Trace {
             state.flush();
         }
     }
+}
+
+/// How a trace begins, and little else does.
+const BEGINNING: &[u8] = b"[\n";
+
+/// A file at `path`, which is new, or was empty or a trace: a name that was meant for a source must
+/// not cost what it has.
+fn new_file(path: &Path) -> io::Result<File> {
+    match File::create_new(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        created => return created,
+    }
+    let mut start = Vec::new();
+    if fs::metadata(path)?.is_file() {
+        let room = BEGINNING.len() as u64 + 1;
+        File::open(path)?.take(room).read_to_end(&mut start)?;
+    } else {
+        start.push(0);
+    }
+    if start.is_empty() || (start.starts_with(BEGINNING) && start.ends_with(b"{")) {
+        return File::create(path);
+    }
+    Err(io::Error::new(
+        io::ErrorKind::AlreadyExists,
+        "is there, and is no trace: --trace needs a file of its own",
+    ))
 }
 
 impl State {
