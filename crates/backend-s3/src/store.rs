@@ -295,11 +295,11 @@ impl S3ObjectStore {
             options.part_sizing = PartSizing::Uniform;
         }
         let (store, named) = (self.clone(), uri.to_owned());
-        if self.0.mode.keep_parts && options.codec.is_some() {
+        if self.0.mode.keep_parts && options.codec_for(uri).is_some() {
             return Err(Error::new(
                 ErrorKind::InvalidInput,
-                "parts are kept to be resumed, and what is compressed on its way can't be: leave \
-                 out one of them",
+                "parts are kept to be resumed, and what is compressed on its way (as this name or \
+                 the codec asks) can't be: leave out one of them",
             )
             .with_uri(uri));
         }

@@ -45,7 +45,7 @@ fn harmless() -> Targets {
     Targets::new()
         .with_default(LevelFilter::DEBUG)
         .with_targets(ours)
-        // Complains of each server error that our HTTP client closes its connections by itself.
+        // Complains of each server error that it does not know the connection, which is sound.
         .with_target(
             "aws_smithy_runtime::client::http::connection_poisoning",
             LevelFilter::OFF,

@@ -40,7 +40,7 @@ pub(crate) struct State {
     pub(crate) waiters: Vec<Waiter>,
     pub(crate) accounts: u64,
     pub(crate) tickets: u64,
-    /// Counts grants and releases.
+    /// Counts releases, and what codecs do.
     pub(crate) moves: u64,
     /// Memory of codecs, which is charged as a whole.
     #[cfg(feature = "compression")]

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use crc_fast::{CrcAlgorithm, Digest};
@@ -132,7 +132,7 @@ pub async fn read_in_parts(
         source: Arc::new(Source {
             store,
             uri: uri.to_owned(),
-            e_tag: metadata.e_tag.clone(),
+            version: Version::of(&metadata),
         }),
         metadata,
         part_size: options.part_size,
@@ -153,7 +153,7 @@ pub async fn read_in_parts(
 struct Source {
     store: Arc<dyn ObjectStore>,
     uri: String,
-    e_tag: Option<String>,
+    version: Version,
 }
 
 struct PartsReader {
@@ -265,8 +265,10 @@ impl Source {
     ) -> Result<()> {
         let (mut at, mut failures) = (start, 0);
         loop {
+            // The store has tried that as often as it does.
+            let mut reader = self.open(at, end).await?;
             let before = at;
-            let Err(error) = self.fetch_some(&mut at, end, sender).await else {
+            let Err(error) = receive(&mut *reader, &mut at, end, sender).await else {
                 return Ok(());
             };
             if at > before {
@@ -280,15 +282,10 @@ impl Source {
         }
     }
 
-    /// One request for what is missing; `at` tells how far it came.
-    async fn fetch_some(
-        &self,
-        at: &mut u64,
-        end: u64,
-        sender: &mpsc::UnboundedSender<Result<Segment>>,
-    ) -> Result<()> {
-        let range = ByteRange::Bounded { start: *at, end };
-        let mut reader = match self.store.get(&self.uri, range).await {
+    /// One request for the bytes from `start` to before `end`.
+    async fn open(&self, start: u64, end: u64) -> Result<Box<dyn ObjectReader>> {
+        let range = ByteRange::Bounded { start, end };
+        let reader = match self.store.get(&self.uri, range).await {
             Ok(reader) => reader,
             // It had these bytes when it was looked at.
             Err(error) if error.kind() == ErrorKind::InvalidInput => {
@@ -296,21 +293,47 @@ impl Source {
             }
             Err(error) => return Err(error),
         };
-        if reader.metadata().e_tag != self.e_tag {
-            return Err(replaced());
+        match Version::of(reader.metadata()) == self.version {
+            true => Ok(reader),
+            false => Err(replaced()),
         }
-        while *at < end {
-            let Some(mut chunk) = reader.next_chunk().await? else {
-                let text = format!("the answer ended {} bytes early", end - *at);
-                return Err(Error::new(ErrorKind::Unavailable, text).with_retryable(true));
-            };
-            let chunk = chunk.split_to(end - *at);
-            *at += chunk.len();
-            if sender.send(Ok(chunk)).is_err() {
-                return Ok(());
-            }
+    }
+}
+
+/// Passes on what `reader` has; `at` tells how far it came.
+async fn receive(
+    reader: &mut dyn ObjectReader,
+    at: &mut u64,
+    end: u64,
+    sender: &mpsc::UnboundedSender<Result<Segment>>,
+) -> Result<()> {
+    while *at < end {
+        let Some(mut chunk) = reader.next_chunk().await? else {
+            let text = format!("the answer ended {} bytes early", end - *at);
+            return Err(Error::new(ErrorKind::Unavailable, text).with_retryable(true));
+        };
+        let chunk = chunk.split_to(end - *at);
+        *at += chunk.len();
+        if sender.send(Ok(chunk)).is_err() {
+            return Ok(());
         }
-        Ok(())
+    }
+    Ok(())
+}
+
+/// What tells one object of a name from the next: its ETag, or, without one, size and time.
+#[derive(Debug, PartialEq, Eq)]
+enum Version {
+    Tagged(String),
+    Untagged(u64, Option<SystemTime>),
+}
+
+impl Version {
+    fn of(object: &ObjectMetadata) -> Self {
+        match &object.e_tag {
+            Some(tag) => Self::Tagged(tag.clone()),
+            None => Self::Untagged(object.size, object.last_modified),
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use super::connection::Connection;
 
 /// A connection that has been idle for longer is closed rather than used: the other side may be
 /// closing it at that moment, and what is sent then is lost.
-const IDLE: Duration = Duration::from_secs(10);
+pub(super) const IDLE: Duration = Duration::from_secs(10);
 
 pub(super) struct Pool {
     connect: Arc<Connect>,

@@ -15,12 +15,13 @@ use aws_smithy_types::body::SdkBody;
 use http::Uri;
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::client::legacy::{Client, Error as Failure};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::time::timeout;
 use tower_service::Service;
 use writer_core::Error;
 
 use super::connect::{Connect, Endpoint};
+use super::pool::IDLE;
 use super::stream::Stream;
 use super::within;
 use crate::error::find;
@@ -69,7 +70,10 @@ impl Reader {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         let client = clients.entry(limit).or_insert_with(|| {
             let connect = Arc::clone(&self.connect);
-            Client::builder(TokioExecutor::new()).build(Dial { connect, limit })
+            Client::builder(TokioExecutor::new())
+                .pool_timer(TokioTimer::new())
+                .pool_idle_timeout(IDLE)
+                .build(Dial { connect, limit })
         });
         client.clone()
     }
@@ -80,9 +84,11 @@ fn failed(error: Failure) -> ConnectorError {
     if let Some(own) = find::<Error>(&error) {
         return ConnectorError::user(own.clone().into());
     }
-    let kind = find::<io::Error>(&error).map(io::Error::kind);
-    match kind {
+    let at_the_bottom = find::<io::Error>(&error);
+    let is_ours = at_the_bottom.is_some_and(|error| error.raw_os_error().is_none());
+    match at_the_bottom.map(io::Error::kind) {
         Some(io::ErrorKind::TimedOut) => ConnectorError::timeout(error.into()),
+        Some(io::ErrorKind::InvalidInput) if is_ours => ConnectorError::user(error.into()),
         _ => ConnectorError::io(error.into()),
     }
 }

@@ -88,6 +88,9 @@ impl Compressor {
     ///
     /// The codec's.
     pub(super) fn push(&mut self, input: &[u8]) -> Result<usize> {
+        if let Some(workspace) = &self.workspace {
+            workspace.worked();
+        }
         match &mut self.engine {
             Engine::Here(here) => here.push(input),
             Engine::Threaded(threaded) => Ok(threaded.push(input)),

@@ -57,7 +57,7 @@ impl Wanted {
 
     /// Waits for the memory: codecs together get half of the budget, as far as it is free. One
     /// gets more only where waiting might never end: if the task that asks feeds another of them,
-    /// too, or nothing in the store has moved for a second.
+    /// too, or nothing in the store has moved for a second, with nothing in flight.
     ///
     /// # Cancellation
     ///
@@ -74,11 +74,15 @@ impl Wanted {
                 let fits = taken + self.bytes <= pool.capacity / 2
                     && state.used + self.bytes <= pool.capacity;
                 let is_own = spaces.iter().any(|space| space.feeder == feeder);
-                let is_stuck = moves == Some(state.moves) && since.elapsed() >= STUCK_AFTER;
+                let is_stuck = moves == Some(state.moves)
+                    && state.in_flight == 0
+                    && since.elapsed() >= STUCK_AFTER;
                 if fits || is_own || is_stuck {
                     let id = NEXT.fetch_add(1, Ordering::Relaxed);
                     let bytes = self.bytes;
                     state.workspaces.push(Space { id, bytes, feeder });
+                    // So the next that is stuck waits for a second, too.
+                    state.moves += 1;
                     state.charge(bytes);
                     state.trim(pool.capacity);
                     let pool = Arc::clone(pool);
@@ -105,6 +109,13 @@ pub(super) struct Workspace {
     id: u64,
     bytes: u64,
     pool: Arc<Pool>,
+}
+
+impl Workspace {
+    /// Its codec has done something: who waits for it is not stuck.
+    pub(super) fn worked(&self) {
+        self.pool.lock().moves += 1;
+    }
 }
 
 impl Drop for Workspace {
