@@ -34,7 +34,7 @@ use crate::retry::Retries;
 use crate::watch::Attempt;
 
 use self::attributes::describe;
-pub(crate) use self::look::{ListedPart, Parts, Pending, encoding};
+pub(crate) use self::look::{ListedPart, Parts, Pending, encoding, listed_key};
 
 /// Checked this often whether a request makes progress.
 const PROGRESS_TICK: Duration = Duration::from_millis(500);

@@ -1,10 +1,10 @@
 //! The objects below a prefix, page by page.
 
 use async_trait::async_trait;
-use aws_sdk_s3::types::Object;
+use aws_sdk_s3::types::{EncodingType, Object};
 use writer_core::{ObjectLister, ObjectMetadata, Result};
 
-use crate::api::{Api, unquoted, unsigned};
+use crate::api::{Api, listed_key, unquoted, unsigned};
 use crate::error::from_sdk;
 use crate::retry::Retries;
 
@@ -64,6 +64,7 @@ async fn page(api: &Api, token: Option<&str>) -> Result<(Vec<ObjectMetadata>, Ne
         .list_objects_v2()
         .bucket(&api.location.bucket)
         .prefix(&api.location.key)
+        .encoding_type(EncodingType::Url)
         .set_continuation_token(token.map(str::to_owned));
     let output = api
         .answered(request.send())
@@ -72,7 +73,7 @@ async fn page(api: &Api, token: Option<&str>) -> Result<(Vec<ObjectMetadata>, Ne
     let objects = output
         .contents()
         .iter()
-        .filter_map(|object| entry(api, object));
+        .filter_map(|object| entry(api, object, output.encoding_type()));
     let objects = objects.collect::<Result<_>>()?;
     let next = match output.next_continuation_token() {
         Some(token) if output.is_truncated() == Some(true) => Next::Page(token.to_owned()),
@@ -81,8 +82,15 @@ async fn page(api: &Api, token: Option<&str>) -> Result<(Vec<ObjectMetadata>, Ne
     Ok((objects, next))
 }
 
-fn entry(api: &Api, object: &Object) -> Option<Result<ObjectMetadata>> {
-    let uri = api.location.uri_of(object.key()?);
+fn entry(
+    api: &Api,
+    object: &Object,
+    names: Option<&EncodingType>,
+) -> Option<Result<ObjectMetadata>> {
+    let uri = match listed_key(object.key()?, names) {
+        Ok(key) => api.location.uri_of(&key),
+        Err(error) => return Some(Err(error)),
+    };
     let size = match unsigned(object.size().unwrap_or_default()) {
         Ok(size) => size,
         Err(error) => return Some(Err(error)),

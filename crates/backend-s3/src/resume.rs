@@ -117,8 +117,9 @@ impl S3ObjectStore {
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](ErrorKind::InvalidInput) if the only uploads there are may be somebody's,
-    /// or if the object would be compressed; [`NotFound`](ErrorKind::NotFound) if the named
+    /// [`Unavailable`](ErrorKind::Unavailable) if the only uploads there are may be somebody's, as
+    /// long as they are not idle; [`InvalidInput`](ErrorKind::InvalidInput) if the object would be
+    /// compressed; [`NotFound`](ErrorKind::NotFound) if the named
     /// upload has ended; else as [`create_writer`](writer_core::ObjectStore::create_writer).
     ///
     /// # Cancellation
@@ -203,15 +204,16 @@ fn idle(upload: &Pending, parts: &Parts, now: SystemTime) -> Duration {
 
 fn in_use(upload: &Pending, idle: Duration, min_idle: Duration) -> Error {
     Error::new(
-        ErrorKind::InvalidInput,
+        ErrorKind::Unavailable,
         format!(
             "upload {} was written to {} s ago, and may be somebody's: resume it by its id, or \
-             once it has been idle for {} s",
+             in {} s, if it stays idle",
             upload.upload_id,
             idle.as_secs(),
-            min_idle.as_secs()
+            min_idle.saturating_sub(idle).as_secs() + 1
         ),
     )
+    .with_retryable(true)
 }
 
 /// An upload that is taken up again.

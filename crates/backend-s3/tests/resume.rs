@@ -193,7 +193,7 @@ async fn an_upload_that_may_be_somebodys_is_left_alone_unless_it_is_named() {
     let error = resume(&store, &data(), options(), Resume::default())
         .await
         .unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
     let id = server.uploads()[0].upload_id.clone();
     assert!(error.message().contains(&id), "{error}");
     assert_eq!(server.uploads()[0].parts.len(), 5);
@@ -307,6 +307,35 @@ async fn uploads_are_found_looked_at_and_removed() {
     assert_eq!(gone.kind(), ErrorKind::NotFound);
     let error = store.uploads("s3://nowhere/").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
+}
+
+/// What XML can't hold, and what URLs write in another way.
+#[tokio::test]
+async fn keys_with_any_character_are_listed() {
+    let server = server().start().await.unwrap();
+    let store = store(&server).await;
+    let keys = ["k/\u{1}\u{1b}", "k/%41+b c&<\u{fc}", "k/plain"];
+    for key in keys {
+        server.insert(key, "x");
+    }
+    let mut lister = store.list("s3://test/k/").await.unwrap();
+    let mut found = Vec::new();
+    while let Some(batch) = lister.next_batch().await.unwrap() {
+        found.extend(batch.into_iter().map(|object| object.uri));
+    }
+    assert_eq!(found, keys.map(|key| format!("s3://test/{key}")));
+    let uri = format!("s3://test/{}", keys[1]);
+    let keeping = store.keeping_parts();
+    let known = options().with_expected_size(2 * PART);
+    let mut writer = open(&keeping, keys[1], known).await;
+    writer.write_chunk(b"x").await.unwrap();
+    while server.uploads().is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let uploads = store.uploads("s3://test/k/").await.unwrap();
+    assert_eq!(uploads[0].uri, uri);
+    store.abort_upload(&uploads[0]).await.unwrap();
+    assert!(server.uploads().is_empty());
 }
 
 /// More uploads, and more parts, than one page of a listing has.

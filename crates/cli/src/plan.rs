@@ -113,6 +113,13 @@ impl Plan {
         named.chain(found).sum()
     }
 
+    /// What the URIs of all objects end in.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        let files = self.folders.iter().flat_map(|folder| &folder.files);
+        let named = self.jobs.iter().map(|job| &*job.uri);
+        named.chain(files.map(|file| &**file))
+    }
+
     /// The objects, in no order that matters.
     pub(crate) fn into_jobs(self) -> impl Iterator<Item = Job> + Send {
         let destination = self.destination;

@@ -75,6 +75,33 @@ fn people_get_a_table() {
 }
 
 #[test]
+fn programs_get_json() {
+    let folders = Folders::new();
+    let output = s3_cli()
+        .args([
+            "bench",
+            "--json",
+            "--objects=2",
+            "--size=1K,2K",
+            &folders.uri(""),
+        ])
+        .output()
+        .unwrap();
+    let text = stdout(&output);
+    let lines: Vec<serde_json::Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let sizes: Vec<_> = lines
+        .iter()
+        .map(|line| line["size_bytes"].as_u64())
+        .collect();
+    assert_eq!(sizes, [Some(1_024), Some(2_048)]);
+    assert!(lines[0]["max_seconds"].as_f64() > Some(0.0), "{text}");
+    assert!(folders.names().is_empty());
+}
+
+#[test]
 fn what_is_kept_is_named_and_no_two_objects_are_the_same() {
     let folders = Folders::new();
     std::fs::write(folders.object("mine"), b"mine").unwrap();

@@ -77,7 +77,7 @@ fn what_was_killed_is_resumed_by_its_id() {
     let scene = Scene::new();
     let id = scene.stopped(Signal::KILL, &[]);
     let young = scene.put(&["--resume"]);
-    assert_error(&young, 2, &["may be somebody's", &id, "--upload-id ID"]);
+    assert_error(&young, 6, &["may be somebody's", &id, "--upload-id ID"]);
 
     let listed = cli(&scene.server)
         .args(["uploads", "list", "s3://test/"])

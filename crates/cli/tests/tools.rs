@@ -47,6 +47,35 @@ fn shells_take_their_scripts() {
     assert_error(&run(["completions", "cmd"]), 2, &["bash", "zsh"]);
 }
 
+/// What bash offers after `words`, the last of which is not complete yet.
+fn offered(script: &Path, words: &str) -> Option<String> {
+    let ask = format!(
+        "source \"$0\"; COMP_WORDS=({words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); \
+         _s3__cli s3-cli \"${{COMP_WORDS[COMP_CWORD]}}\" \"${{COMP_WORDS[COMP_CWORD-1]}}\"; \
+         echo \"${{COMPREPLY[@]}}\""
+    );
+    let output = look("bash", &["-c", &ask], script)?;
+    Some(stdout(&output))
+}
+
+#[test]
+fn bash_completes_commands_options_and_values() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("script");
+    std::fs::write(&path, stdout(&run(["completions", "bash"]))).unwrap();
+    for (words, expected) in [
+        ("s3-cli ver", "verify"),
+        ("s3-cli put --expect-", "--expect-checksum"),
+        ("s3-cli put --progress a", "auto"),
+        #[cfg(feature = "s3")]
+        ("s3-cli uploads ab", "abort"),
+    ] {
+        if let Some(offered) = offered(&path, words) {
+            assert!(offered.contains(expected), "{words}: {offered}");
+        }
+    }
+}
+
 #[test]
 fn every_command_has_a_manual_page() {
     let folder = tempfile::tempdir().unwrap();

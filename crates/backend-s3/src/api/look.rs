@@ -3,7 +3,8 @@
 use std::time::SystemTime;
 
 use aws_sdk_s3::operation::list_parts::builders::ListPartsFluentBuilder;
-use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumMode, MultipartUpload, Part};
+use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumMode, EncodingType, MultipartUpload, Part};
+use percent_encoding::percent_decode_str;
 use writer_core::{ErrorKind, ObjectMetadata, Result};
 
 use super::attributes::tell;
@@ -103,22 +104,25 @@ impl Api {
             .list_multipart_uploads()
             .bucket(&self.location.bucket)
             .prefix(&self.location.key)
+            .encoding_type(EncodingType::Url)
             .set_key_marker(key)
             .set_upload_id_marker(id.flatten());
         let page = self
             .answered(request.send())
             .await?
             .map_err(|error| from_sdk("ListMultipartUploads", error))?;
+        let names = page.encoding_type();
         let next = match page.next_key_marker() {
             _ if page.is_truncated() != Some(true) => None,
             Some(key) => {
                 let id = page.next_upload_id_marker().map(str::to_owned);
-                Some((key.to_owned(), id))
+                Some((listed_key(key, names)?, id))
             }
             None => return Err(unexpected("a listing that goes on, and not where")),
         };
-        let uploads = page.uploads().iter().filter_map(pending).collect();
-        Ok((uploads, next))
+        let uploads = page.uploads().iter();
+        let uploads = uploads.filter_map(|upload| pending(upload, names));
+        Ok((uploads.collect::<Result<_>>()?, next))
     }
 
     pub(crate) async fn head(&self) -> Result<ObjectMetadata> {
@@ -169,12 +173,26 @@ fn listed(part: &Part) -> Result<ListedPart> {
     })
 }
 
-fn pending(upload: &MultipartUpload) -> Option<Pending> {
-    Some(Pending {
-        key: upload.key()?.to_owned(),
-        upload_id: upload.upload_id()?.to_owned(),
+fn pending(upload: &MultipartUpload, names: Option<&EncodingType>) -> Option<Result<Pending>> {
+    let (key, upload_id) = (upload.key()?, upload.upload_id()?);
+    Some(listed_key(key, names).map(|key| Pending {
+        key,
+        upload_id: upload_id.to_owned(),
         initiated: upload.initiated().and_then(|at| (*at).try_into().ok()),
-    })
+    }))
+}
+
+/// The key that an answer names. Listings are asked for in the encoding of URLs, because XML can't
+/// hold every character that a key may have; some services don't know of it.
+pub(crate) fn listed_key(name: &str, encoding: Option<&EncodingType>) -> Result<String> {
+    if encoding != Some(&EncodingType::Url) {
+        return Ok(name.to_owned());
+    }
+    // A space may be `+`, as in forms; a plus never is.
+    let name = name.replace('+', " ");
+    let key = percent_decode_str(&name).decode_utf8();
+    key.map(Into::into)
+        .map_err(|_| unexpected("a key that is not UTF-8"))
 }
 
 #[cfg(test)]

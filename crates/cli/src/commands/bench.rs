@@ -54,12 +54,20 @@ pub(super) async fn run(context: &Context, args: BenchArgs) -> anyhow::Result<()
         .map_or(Until::Objects(args.objects), Until::Over);
     let scratch = Arc::new(Scratch::below(&args.prefix));
     let data = spawn_blocking(Data::new).await?;
-    let heading = if args.csv { csv_heading() } else { heading() };
-    let mut heading = Some(heading + "\n");
+    let is_json = context.printer.is_json();
+    let mut heading = match args.csv {
+        _ if is_json => None,
+        true => Some(csv_heading() + "\n"),
+        false => Some(heading() + "\n"),
+    };
     for setting in settings {
         let row = measure_and_remove(context, &scratch, &data, setting, until, args.keep).await?;
-        let line = if args.csv { row.csv() } else { row.line() } + "\n";
-        let text = heading.take().unwrap_or_default() + &line;
+        let line = match args.csv {
+            _ if is_json => row.json().to_string(),
+            true => row.csv(),
+            false => row.line(),
+        };
+        let text = heading.take().unwrap_or_default() + &line + "\n";
         if context.printer.text(text).await?.is_break() {
             // Nobody reads the rest.
             break;

@@ -64,6 +64,15 @@ async fn write(
         let text = format!("{option} is about one object, and there are {total} to write");
         return Err(Error::new(ErrorKind::InvalidInput, text).into());
     }
+    let is_compressed = |uri: &str| options.codec_for(uri).is_some();
+    if let Some(option) = compresses(&options)
+        && !context.quiet
+        && !plan.names().any(is_compressed)
+    {
+        exit::warn(&format!(
+            "{option} does nothing here: no name ends in .zst or .gz, and --compress names no format"
+        ));
+    }
     // On a disk, the name itself says it.
     options.guess_content_type = guess && is_s3(plan.destination());
     if dry_run {
@@ -178,6 +187,15 @@ fn only_one(args: &PutArgs) -> Option<&'static str> {
 
 fn is_s3(uri: &str) -> bool {
     split_scheme(uri).is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("s3"))
+}
+
+/// The option, if there is one, that says how to compress.
+fn compresses(options: &WriterOptions) -> Option<&'static str> {
+    match options {
+        _ if options.compression_level.is_some() => Some("--compress-level"),
+        _ if options.compression_threads > 0 => Some("--compress-threads"),
+        _ => None,
+    }
 }
 
 /// Refuses a `--` that nothing follows: what was meant is lost by now.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::Setting;
 
 /// What writing some objects took.
@@ -85,6 +87,19 @@ impl Row {
     /// A line for people, without its end.
     pub(super) fn line(&self) -> String {
         aligned(self.figures().map(Figure::for_people))
+    }
+
+    /// All of it as one object of JSON. What is not known is left out.
+    pub(super) fn json(&self) -> Value {
+        let figures = self.figures().map(Figure::for_programs);
+        let named = TITLES.iter().zip(figures);
+        // Numbers of as many digits as the other forms have.
+        let known = named.filter_map(|((_, name), figure)| {
+            Some((*name, serde_json::from_str::<Value>(&figure).ok()?))
+        });
+        known
+            .map(|(name, figure)| (name.to_owned(), figure))
+            .collect()
     }
 
     /// A line of comma-separated values, without its end.
