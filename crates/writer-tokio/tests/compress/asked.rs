@@ -234,7 +234,8 @@ async fn one_task_gets_as_many_codecs_as_it_feeds() {
     for writer in &mut writers {
         writer.write_chunk(&text(10_000)).await.unwrap();
     }
-    assert!(start.elapsed() < std::time::Duration::from_secs(1));
+    // Each that had to be found stuck would have taken a second.
+    assert!(start.elapsed() < std::time::Duration::from_secs(3));
     assert!(budget.used() > budget.capacity());
     drop(writers);
     assert_eq!(budget.used(), 0);
