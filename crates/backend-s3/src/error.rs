@@ -198,7 +198,7 @@ fn local(operation: &str, error: &(dyn StdError + 'static)) -> Error {
         ),
         Some(error) => (
             ErrorKind::AccessDenied,
-            format!("the credentials can't be had: {}", causes(error)),
+            format!("there are no credentials: {}", causes(error)),
         ),
         None => (
             ErrorKind::InvalidInput,
