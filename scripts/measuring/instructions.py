@@ -80,7 +80,12 @@ def built(folder, target):
     """The program of the tree in `folder`; `None` if there was none yet."""
     if not (folder / "crates" / "instructions").exists():
         return None
-    environment = {**os.environ, "CARGO_TARGET_DIR": str(target.absolute())}
+    # Valgrind is told by a symbol what to count.
+    environment = {
+        **os.environ,
+        "CARGO_TARGET_DIR": str(target.absolute()),
+        "CARGO_PROFILE_RELEASE_STRIP": "debuginfo",
+    }
     command = ["cargo", "build", "-q", "--release", "--locked", "-p", "instructions"]
     subprocess.run(command, cwd=folder, env=environment, check=True)
     return target / "release" / "instructions"
