@@ -63,8 +63,17 @@ def toolchain():
         "rustc": first_line("rustc", "--version"),
         "valgrind": first_line("valgrind", "--version"),
         "libc": " ".join(platform.libc_ver()),
-        "machine": platform.machine(),
+        "machine": " ".join([platform.machine(), *processor()]),
     }
+
+
+def processor():
+    """By which features the C library chooses how it copies."""
+    try:
+        words = pathlib.Path("/proc/cpuinfo").read_text().split()
+    except OSError:
+        return []
+    return [feature for feature in ("avx2", "erms", "fsrm") if feature in words]
 
 
 def first_line(*command):
