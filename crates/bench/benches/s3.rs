@@ -11,7 +11,7 @@ use bench::{MIB, Producer, Source, file_of, random, write};
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 use futures_util::future::join_all;
-use testkit::server::TestServer;
+use testkit::server::{Builder, TestServer};
 use tokio::net::unix::pipe::Receiver;
 use tokio::runtime::Runtime;
 use writer_core::{ObjectStore, WriterOptions};
@@ -20,6 +20,15 @@ use writer_tokio::copy_from;
 const OBJECT: usize = 128 * MIB;
 const LARGE: usize = 512 * MIB;
 const URI: &str = "s3://bench/object";
+
+/// A server that keeps nothing, and does as little as it can.
+fn discarding() -> Builder {
+    TestServer::builder()
+        .bucket("bench")
+        .discard(true)
+        .hashing(false)
+        .keep_log(false)
+}
 
 fn config(server: &TestServer) -> S3Config {
     S3Config::default()
@@ -30,16 +39,7 @@ fn config(server: &TestServer) -> S3Config {
 
 fn s3(c: &mut Criterion) {
     let runtime = Runtime::new().unwrap();
-    let server = TestServer::builder()
-        .bucket("bench")
-        .discard(true)
-        .hashing(false)
-        .keep_log(false)
-        .start_on_threads(1)
-        .unwrap();
-    let data = random(OBJECT);
-    let file = file_of(&data).unwrap();
-
+    let server = discarding().start_on_threads(1).unwrap();
     let mut group = c.benchmark_group("s3");
     group.throughput(Throughput::Bytes(OBJECT as u64));
     for (signing, suffix) in [
@@ -48,20 +48,7 @@ fn s3(c: &mut Criterion) {
     ] {
         let config = config(&server).with_payload_signing(signing);
         let store = runtime.block_on(S3ObjectStore::connect(config)).unwrap();
-        for (name, source) in [
-            ("borrowed-64KiB", Source::Borrowed(64 * 1024)),
-            ("owned-1MiB", Source::Owned(MIB)),
-            ("file", Source::File),
-        ] {
-            group.bench_function(format!("{name}{suffix}"), |b| {
-                b.to_async(&runtime).iter(|| async {
-                    let options = WriterOptions::default();
-                    write(&store, URI, source, &data, &file, options)
-                        .await
-                        .unwrap()
-                });
-            });
-        }
+        sources(&mut group, suffix, &runtime, &store);
     }
     group.finish();
 }
@@ -69,50 +56,47 @@ fn s3(c: &mut Criterion) {
 /// The same over TLS, where payloads are not signed.
 fn s3_tls(c: &mut Criterion) {
     let runtime = Runtime::new().unwrap();
-    let server = TestServer::builder()
-        .bucket("bench")
-        .discard(true)
-        .hashing(false)
-        .keep_log(false)
-        .tls()
-        .start_on_threads(1)
-        .unwrap();
+    let server = discarding().tls().start_on_threads(1).unwrap();
     let mut bundle = tempfile::NamedTempFile::new().unwrap();
     let pem = server.ca_pem().unwrap();
     bundle.write_all(pem.as_bytes()).unwrap();
     let config = config(&server).with_ca_bundle(bundle.path());
     let store = runtime.block_on(S3ObjectStore::connect(config)).unwrap();
-    let data = random(OBJECT);
-    let file = file_of(&data).unwrap();
     let mut group = c.benchmark_group("s3-tls");
     group.throughput(Throughput::Bytes(OBJECT as u64));
+    sources(&mut group, "", &runtime, &store);
+    group.finish();
+}
+
+/// The same object, borrowed, owned, and from a file.
+fn sources(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    suffix: &str,
+    runtime: &Runtime,
+    store: &S3ObjectStore,
+) {
+    let data = random(OBJECT);
+    let file = file_of(&data).unwrap();
     for (name, source) in [
         ("borrowed-64KiB", Source::Borrowed(64 * 1024)),
         ("owned-1MiB", Source::Owned(MIB)),
         ("file", Source::File),
     ] {
-        group.bench_function(name, |b| {
-            b.to_async(&runtime).iter(|| async {
+        group.bench_function(format!("{name}{suffix}"), |b| {
+            b.to_async(runtime).iter(|| async {
                 let options = WriterOptions::default();
-                write(&store, URI, source, &data, &file, options)
+                write(store, URI, source, &data, &file, options)
                     .await
                     .unwrap()
             });
         });
     }
-    group.finish();
 }
 
 /// A pipe that another thread writes to, read into pages of the budget.
 fn pipe(c: &mut Criterion) {
     let runtime = Runtime::new().unwrap();
-    let server = TestServer::builder()
-        .bucket("bench")
-        .discard(true)
-        .hashing(false)
-        .keep_log(false)
-        .start_on_threads(1)
-        .unwrap();
+    let server = discarding().start_on_threads(1).unwrap();
     let store = unsigned(&runtime, &server);
     let data = random(OBJECT);
     let mut group = c.benchmark_group("s3-pipe");
@@ -136,13 +120,7 @@ fn pipe(c: &mut Criterion) {
 fn small(c: &mut Criterion) {
     const OBJECTS: usize = 64;
     let runtime = Runtime::new().unwrap();
-    let server = TestServer::builder()
-        .bucket("bench")
-        .discard(true)
-        .hashing(false)
-        .keep_log(false)
-        .start_on_threads(1)
-        .unwrap();
+    let server = discarding().start_on_threads(1).unwrap();
     let store = unsigned(&runtime, &server);
     let data = random(16 * 1024);
     let put = async |number: usize| {
@@ -168,11 +146,7 @@ fn small(c: &mut Criterion) {
 /// A producer and a service of 200 MiB/s each: buffering takes the sum of both times.
 fn streaming(c: &mut Criterion) {
     let runtime = Runtime::new().unwrap();
-    let server = TestServer::builder()
-        .bucket("bench")
-        .discard(true)
-        .hashing(false)
-        .keep_log(false)
+    let server = discarding()
         .bandwidth(200 << 20)
         .start_on_threads(1)
         .unwrap();
@@ -187,11 +161,7 @@ fn streaming(c: &mut Criterion) {
 /// parts that leave as they fill, one PutObject of all of it.
 fn streaming_like_s3(c: &mut Criterion) {
     let runtime = Runtime::new().unwrap();
-    let server = TestServer::builder()
-        .bucket("bench")
-        .discard(true)
-        .hashing(false)
-        .keep_log(false)
+    let server = discarding()
         .latency(Duration::from_millis(25))
         .connection_bandwidth(80_000_000)
         .start_on_threads(1)

@@ -27,6 +27,7 @@ mod stores;
 mod stream;
 mod tally;
 mod terminal;
+mod usage;
 mod values;
 mod watch;
 

@@ -1,17 +1,22 @@
 //! What the names of objects may be.
 
+use writer_core::split_scheme;
+
 /// The longest key that S3 takes, in bytes of UTF-8
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html>).
 pub(crate) const MAX_KEY_LEN: usize = 1024;
 
+/// True if `uri` is one of S3's.
+pub(crate) fn is_s3(uri: &str) -> bool {
+    split_scheme(uri).is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("s3"))
+}
+
 /// How many bytes may be appended to `uri`; `None` if those that it has are too many. What file
 /// systems take, they say.
 pub(crate) fn room(uri: &str) -> Option<usize> {
-    match writer_core::split_scheme(uri) {
+    match is_s3(uri) {
         #[cfg(feature = "s3")]
-        Some((scheme, _)) if scheme.eq_ignore_ascii_case("s3") => {
-            MAX_KEY_LEN.checked_sub(backend_s3::key_len(uri))
-        }
+        true => MAX_KEY_LEN.checked_sub(backend_s3::key_len(uri)),
         _ => Some(usize::MAX),
     }
 }

@@ -7,11 +7,12 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use writer_core::{Error, ErrorKind, Result, split_scheme};
+use writer_core::{Error, ErrorKind, Result};
 
 use crate::args::FolderArgs;
 use crate::folder::{Folder, Rules};
 use crate::jobs::{self, Job, Reading, Request};
+use crate::names::is_s3;
 use crate::producer::Producer;
 use crate::source::Source;
 use crate::tally::{Tally, grouped};
@@ -153,8 +154,7 @@ impl Plan {
                 }
             }
         }
-        let scheme = split_scheme(&self.destination).map(|(scheme, _)| scheme);
-        if scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("s3")) {
+        if is_s3(&self.destination) {
             return;
         }
         for (name, origin) in self.origins() {

@@ -78,15 +78,11 @@ impl Stores {
     /// If `uri` is another store's, or it can't be opened.
     #[cfg(feature = "s3")]
     pub(crate) async fn s3(&self, uri: &str) -> Result<backend_s3::S3ObjectStore> {
-        match writer_core::split_scheme(uri) {
-            Some((scheme, _)) if scheme.eq_ignore_ascii_case("s3") => {
-                connect_s3(&self.settings).await
-            }
-            _ => {
-                let text = "only S3 has this: expected s3://BUCKET/PREFIX";
-                Err(Error::new(ErrorKind::InvalidInput, text).with_uri(uri))
-            }
+        if !crate::names::is_s3(uri) {
+            let text = "only S3 has this: expected s3://BUCKET/PREFIX";
+            return Err(Error::new(ErrorKind::InvalidInput, text).with_uri(uri));
         }
+        connect_s3(&self.settings).await
     }
 
     /// Waits until what dropped writers left is removed.

@@ -13,6 +13,7 @@ use writer_core::{Event, Observer, ObserverHandle, Result, WriterOptions};
 use crate::args::watch::WatchArgs;
 use crate::batch::Outcome;
 use crate::tally::grouped;
+use crate::usage;
 
 pub(crate) use self::bar::Goal;
 use self::bar::{Bar, human, is_wanted};
@@ -76,7 +77,7 @@ impl Watch {
     pub(crate) fn summary(self, outcome: &Outcome) -> String {
         let took = self.started.elapsed();
         drop(self.bar);
-        summary(outcome, took, peak_memory())
+        summary(outcome, took, usage::peak())
     }
 }
 
@@ -113,16 +114,6 @@ fn summary(outcome: &Outcome, took: Duration, peak: Option<u64>) -> String {
     text
 }
 
-/// The most memory that this program had at once, in bytes: VmHWM of proc_pid_status(5).
-fn peak_memory() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kib * 1_024)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -147,6 +138,6 @@ mod tests {
             summary(&outcome, Duration::ZERO, None),
             "Uploaded 1 object, 10 B in 0.0 s (9.8 KiB/s)"
         );
-        assert!(peak_memory().is_some_and(|peak| peak > 1 << 20));
+        assert!(usage::peak().is_some_and(|peak| peak > 1 << 20));
     }
 }

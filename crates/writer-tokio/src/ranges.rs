@@ -13,7 +13,7 @@ use writer_core::{
     Segment,
 };
 
-/// How often a request is made again that has given nothing, before reading fails.
+/// How often in turn an answer may break off before its first byte, until reading fails.
 const ATTEMPTS: u32 = 5;
 
 /// How long the first of them waits; each next one twice as long.

@@ -3,7 +3,6 @@
 mod data;
 mod row;
 mod scratch;
-mod usage;
 
 use std::env;
 use std::sync::Arc;
@@ -19,6 +18,7 @@ use self::scratch::Scratch;
 use super::Context;
 use crate::args::BenchArgs;
 use crate::exit;
+use crate::usage;
 
 /// What is the same for all objects of a line.
 #[derive(Clone, Debug)]

@@ -2,23 +2,22 @@
 
 use std::io::{self, IsTerminal as _};
 
-use writer_core::{Codec, Error, ErrorKind, ObjectMetadata, Result, split_scheme};
+use writer_core::{Codec, Error, ErrorKind, ObjectMetadata, Result};
 use writer_tokio::read_in_parts;
 
 use super::Context;
 use crate::args::CatArgs;
 use crate::decode;
+use crate::names::is_s3;
 use crate::watch::watched;
 
 pub(super) async fn run(context: &Context, args: CatArgs) -> anyhow::Result<()> {
     let store = context.stores.get(&args.uri).await?;
     let range = args.range.unwrap_or_default();
-    let reader = match split_scheme(&args.uri) {
-        Some((scheme, _)) if scheme.eq_ignore_ascii_case("s3") => {
-            read_in_parts(store, &args.uri, range, args.reading.options()).await?
-        }
+    let reader = match is_s3(&args.uri) {
+        true => read_in_parts(store, &args.uri, range, args.reading.options()).await?,
         // A disk's reader has the file open, which stays whole if another takes its place.
-        _ => store.get(&args.uri, range).await?,
+        false => store.get(&args.uri, range).await?,
     };
     let codecs = codecs(&args, reader.metadata())?;
     if !codecs.is_empty() && args.range.is_some() {

@@ -4,9 +4,7 @@ use std::env;
 use std::sync::Arc;
 
 use tokio::task::spawn_blocking;
-use writer_core::{
-    Error, ErrorKind, IfExists, ObjectStore, PartLimits, Result, WriterOptions, split_scheme,
-};
+use writer_core::{Error, ErrorKind, IfExists, ObjectStore, PartLimits, Result, WriterOptions};
 use writer_tokio::MemoryBudget;
 
 use super::Context;
@@ -16,6 +14,7 @@ use crate::batch::{self, How, Outcome};
 use crate::dry_run;
 use crate::exit;
 use crate::jobs::Job;
+use crate::names::is_s3;
 use crate::plan::Plan;
 use crate::producer::Producer;
 use crate::tally::{Tally, grouped};
@@ -183,10 +182,6 @@ fn only_one(args: &PutArgs) -> Option<&'static str> {
         return Some("--expect-checksum");
     }
     args.if_match.as_ref().map(|_| "--if-match")
-}
-
-fn is_s3(uri: &str) -> bool {
-    split_scheme(uri).is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("s3"))
 }
 
 /// The option, if there is one, that says how to compress.

@@ -10,6 +10,7 @@ use crate::args::RmArgs;
 use crate::exit;
 use crate::folder::glob_set;
 use crate::json::{self, Removed};
+use crate::names::is_s3;
 use crate::printer::one_line;
 use crate::tally::{Tally, grouped};
 
@@ -165,8 +166,7 @@ async fn is_there(store: &dyn ObjectStore, uri: &str) -> Result<bool> {
 /// Refuses what is no object on S3, though objects are below it: to remove it would do nothing, and
 /// say that all went well.
 async fn refuse_prefix(store: &dyn ObjectStore, uri: &str) -> Result<()> {
-    let is_s3 = split_scheme(uri).is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("s3"));
-    if !uri.ends_with('/') || !is_s3 {
+    if !uri.ends_with('/') || !is_s3(uri) {
         return Ok(());
     }
     let first = match store.list(uri).await {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rustix::time::{ClockId, clock_gettime};
 
 /// User and system time of all threads so far.
-pub(super) fn cpu() -> Duration {
+pub(crate) fn cpu() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     // A time that has passed is not negative.
     let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
@@ -15,12 +15,12 @@ pub(super) fn cpu() -> Duration {
 
 /// Begins a new peak of resident memory, where the system can: proc_pid_clear_refs(5). Else the
 /// peak is that of all the time before, too.
-pub(super) fn forget_peak() {
+pub(crate) fn forget_peak() {
     let _kept = fs::write("/proc/self/clear_refs", "5");
 }
 
 /// The most resident memory, in bytes, where the system says it: proc_pid_status(5).
-pub(super) fn peak() -> Option<u64> {
+pub(crate) fn peak() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status
         .lines()
