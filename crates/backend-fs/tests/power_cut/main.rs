@@ -135,8 +135,10 @@ impl Scene {
         }
         let mut objects = self.objects.iter();
         let object = objects.find(|object| record.becomes(file, &object.path));
-        let whole = object.and_then(|object| object.new.as_ref());
-        record.bytes(image, file, whole.unwrap())
+        let whole = object.and_then(|object| object.new.as_deref());
+        // Others than the objects were taken by a sweep before their writer had locked them, and
+        // nothing was written to them.
+        record.bytes(image, file, whole.unwrap_or_default())
     }
 
     fn read(&self, record: &Record, image: &Image, path: &str) -> Option<Vec<u8>> {
@@ -282,8 +284,9 @@ async fn a_copy_survives() {
 async fn many_that_finish_together_survive() {
     let objects: Vec<String> = (0..WRITERS).map(|n| format!("object-{n}")).collect();
     let objects: Vec<&str> = objects.iter().map(String::as_str).collect();
-    // Syncs take as long as on a slow disk, so that they are shared.
-    let slow = ["-e", "inject=fsync:delay_enter=5000"];
+    // Syncs take as long as on a slow disk, so that they are shared; locks as well, so that a sweep
+    // comes before the lock of a new staging file.
+    let slow = ["-e", "inject=fsync,flock:delay_enter=5000"];
     survives("many", &objects, true, &slow).await;
 }
 

@@ -6,7 +6,7 @@ use crate::common::strace::{Call, calls};
 
 /// The calls that matter.
 pub(crate) const TRACE: &str = "openat,pwritev,pwrite64,write,copy_file_range,ftruncate,\
-    fsync,fdatasync,rename,renameat2,linkat,unlink,mkdir,rmdir";
+    flock,fsync,fdatasync,rename,renameat2,linkat,unlink,mkdir,rmdir";
 
 /// A file by its number, or a directory: what a name stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -140,7 +140,8 @@ impl Reader {
         let strings = call.strings();
         let arguments = call.arguments();
         let Some(result) = call.result() else {
-            if let ("rmdir", Some(path)) = (call.name(), strings[0].strip_suffix(".told")) {
+            let told = strings.first().and_then(|path| path.strip_suffix(".told"));
+            if let ("rmdir", Some(path)) = (call.name(), told) {
                 self.step(&call, Deed::Told(path.to_owned()));
             }
             return;
@@ -190,6 +191,8 @@ impl Reader {
                 self.names.remove(strings[0]);
                 self.step(&call, Deed::Remove(strings[0].to_owned()));
             }
+            // Here for its delay.
+            "flock" => {}
             // To standard output, or by someone else than the store.
             "write" => assert!(self.descriptor(&call, arguments[0]).is_none(), "{call:?}"),
             other => panic!("{other} is not known: {call:?}"),
