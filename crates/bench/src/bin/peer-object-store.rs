@@ -1,4 +1,5 @@
-//! `object_store`: a multipart upload of chunks that are read into memory, payloads unsigned.
+//! `object_store`: a multipart upload of chunks that are read into memory, payloads unsigned, or
+//! one PutObject for each file of a folder.
 
 use anyhow::Result;
 use bench::peer::PeerArgs;
@@ -7,6 +8,7 @@ use clap::Parser as _;
 use object_store::aws::AmazonS3Builder;
 use object_store::path::Path;
 use object_store::{ObjectStoreExt as _, WriteMultipart};
+use tokio::fs;
 use tokio::io::AsyncReadExt as _;
 
 #[tokio::main]
@@ -17,6 +19,17 @@ async fn main() -> Result<()> {
         .with_allow_http(true)
         .with_unsigned_payload(true)
         .build()?;
+    let put_file = |path, key: String| {
+        let store = store.clone();
+        async move {
+            let bytes = fs::read(path).await?;
+            store.put(&Path::parse(key)?, bytes.into()).await?;
+            Ok(())
+        }
+    };
+    if args.put_folder(put_file).await? {
+        return Ok(());
+    }
     let upload = store.put_multipart(&Path::parse(&args.object.key)?).await?;
     let mut writer = WriteMultipart::new_with_chunk_size(upload, args.part_size);
     let mut source = args.open().await?.take(0);

@@ -1,5 +1,6 @@
 //! `aws-sdk-s3` as one first writes it: parts read into memory, each sent by a task, and the SDK's
-//! defaults for everything else (TLS, checksums, signing, retries).
+//! defaults for everything else (TLS, checksums, signing, retries). A folder's files are streamed, one
+//! PutObject each.
 
 use std::sync::Arc;
 
@@ -23,8 +24,19 @@ async fn main() -> Result<()> {
     let shared = aws_config::load_defaults(BehaviorVersion::latest()).await;
     let config = Builder::from(&shared).force_path_style(true).build();
     let client = Client::from_conf(config);
-    let mut source = args.open().await?;
     let S3Uri { bucket, key } = &args.object;
+    let put_file = |path, key| {
+        let request = client.put_object().bucket(bucket).key(key);
+        async move {
+            let body = ByteStream::from_path(path).await?;
+            request.body(body).send().await?;
+            Ok(())
+        }
+    };
+    if args.put_folder(put_file).await? {
+        return Ok(());
+    }
+    let mut source = args.open().await?;
     let created = client
         .create_multipart_upload()
         .bucket(bucket)

@@ -1,6 +1,7 @@
-//! `aws-sdk-s3-transfer-manager`, with its defaults but for the part size and the concurrency.
+//! `aws-sdk-s3-transfer-manager`, with its defaults but for the part size and the concurrency. Folders
+//! are its own business.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use aws_config::BehaviorVersion;
 use aws_sdk_s3::config::Builder;
 use aws_sdk_s3_transfer_manager::io::adapters::TokioIo;
@@ -19,6 +20,20 @@ async fn main() -> Result<()> {
         .part_size(PartSize::Target(args.part_size as u64))
         .concurrency(ConcurrencyMode::Explicit(args.concurrency))
         .build();
+    let client = Client::new(config);
+    if args.source.is_dir() {
+        let done = client
+            .upload_objects()
+            .bucket(args.object.bucket)
+            .key_prefix(args.object.key)
+            .source(args.source)
+            .max_concurrent_uploads(args.concurrency)
+            .initiate()?
+            .join()
+            .await?;
+        ensure!(done.failed_transfers().is_empty(), "some files failed");
+        return Ok(());
+    }
     let body = match args.path() {
         Some(path) => InputStream::from_path(path)?,
         None => {
@@ -27,7 +42,7 @@ async fn main() -> Result<()> {
             InputStream::from_part_stream(TokioIo::new(args.open().await?, size))
         }
     };
-    Client::new(config)
+    client
         .upload()
         .bucket(args.object.bucket)
         .key(args.object.key)
