@@ -231,8 +231,9 @@ fn a_signal_is_an_error_too() {
     let mut command = s3_cli();
     command.args(["--json", "put", "-", &folders.uri("a")]);
     let child = common::piped(&mut command);
-    std::thread::sleep(std::time::Duration::from_millis(300));
-    common::send(&child, rustix::process::Signal::TERM);
+    let term = rustix::process::Signal::TERM;
+    common::eventually("it takes signals", || common::takes(&child, term));
+    common::send(&child, term);
     let output = child.wait_with_output().unwrap();
     assert_code(&output, 143);
     let error = &one(&output)["error"];

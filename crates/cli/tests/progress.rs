@@ -76,12 +76,15 @@ impl Terminal {
         self.shown.lock().unwrap().screen().contents()
     }
 
+    /// Waits until each of `texts` has been on the screen, at one time or another.
     #[track_caller]
     fn eventually_shows(&self, texts: &[&str]) {
-        let mut screen = String::new();
+        let mut missing = texts.to_vec();
         eventually(&format!("{texts:?} are shown"), || {
-            screen = self.screen();
-            texts.iter().all(|text| screen.contains(text))
+            let raw = self.raw.lock().unwrap();
+            let raw = String::from_utf8_lossy(&raw);
+            missing.retain(|text| !raw.contains(text));
+            missing.is_empty()
         });
     }
 

@@ -6,10 +6,10 @@
 mod common;
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::{Child, Command, ExitStatus};
+use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
-use common::{Folders, bytes, eventually, piped, s3_cli, send, wait};
+use common::{Folders, bytes, eventually, piped, s3_cli, send, takes, wait};
 use rustix::process::Signal;
 
 /// Uploads from a pipe that never ends, sends `signal` in the middle, and returns how it ended.
@@ -28,14 +28,6 @@ fn stopped_by(signal: Signal, extra: &[&str]) -> (ExitStatus, Vec<String>) {
     let status = wait(&mut child);
     drop(stdin);
     (status, folders.names())
-}
-
-/// True if `child` has said what is to be done at `signal`; see proc_pid_status(5).
-fn takes(child: &Child, signal: Signal) -> bool {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
-    let mask = u64::from_str_radix(mask.unwrap().trim(), 16).unwrap();
-    mask & (1 << (signal.as_raw() - 1)) != 0
 }
 
 #[test]

@@ -112,7 +112,8 @@ fn every_part_has_one_chain_from_the_queue_to_its_end() {
     let file = folders.source("file", &bytes(4 * PART + 1));
     let fault = Fault::on("UploadPart").part(2).respond(503, "SlowDown");
     let fault = server.inject(fault);
-    server.set_latency(Duration::from_millis(30));
+    // Long enough for the second part to leave before the first one is answered.
+    server.set_latency(Duration::from_millis(200));
     let mut put = cli(&server);
     put.args(["put", "--part-size=5M", "--max-concurrency=2"]);
     put.args([&traced.option(), file.to_str().unwrap(), "s3://test/key"]);

@@ -1,7 +1,7 @@
 //! The progress that is shown on a terminal.
 
 use std::collections::VecDeque;
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -144,10 +144,9 @@ impl Drawing {
             let style = style(share.is_some(), has_colours(), Arc::clone(&self.text));
             self.bar.set_style(style);
         }
-        let mut text = line(so_far, self.goal, total, elapsed, speed);
-        // It is all ASCII.
-        text.truncate(usize::from(columns()).saturating_sub(BESIDE));
-        *lock(&self.text) = text;
+        let fields = fields(so_far, self.goal, total, elapsed, speed);
+        let room = usize::from(columns()).saturating_sub(BESIDE);
+        *lock(&self.text) = fitted(&fields, room);
         self.bar.update(|bar| bar.set_pos(share.unwrap_or(0)));
     }
 }
@@ -208,46 +207,71 @@ fn share(part: u64, whole: u64) -> u64 {
     u64::try_from(share).unwrap_or(STEPS).min(STEPS)
 }
 
+/// One thing that stands beside the bar. Where the terminal is narrow, the least rank goes first.
+#[derive(Debug)]
+struct Field {
+    rank: u8,
+    text: String,
+}
+
 /// What stands beside the bar.
-fn line(so_far: SoFar, goal: Goal, total: Option<u64>, elapsed: Duration, speed: f64) -> String {
-    let mut text = String::new();
+fn fields(
+    so_far: SoFar,
+    goal: Goal,
+    total: Option<u64>,
+    elapsed: Duration,
+    speed: f64,
+) -> Vec<Field> {
+    let mut fields = Vec::new();
+    let mut add = |rank, text| fields.push(Field { rank, text });
     let bytes = human(so_far.bytes as f64);
-    // Writing to a string can't fail.
-    let _ = match total {
+    match total {
         Some(total) => {
             let percent = share(so_far.bytes, total) / (STEPS / 100);
             let total = human(total as f64);
-            write!(text, "{percent:>3}% {bytes} of {total}")
+            add(5, format!("{percent:>3}% {bytes} of {total}"));
         }
-        None => write!(text, "{bytes}"),
-    };
+        None => add(5, bytes),
+    }
     if goal.objects > 1 {
         let (stored, objects) = (grouped(so_far.stored), grouped(goal.objects));
-        let _ = write!(text, ", {stored} of {objects} objects");
+        add(2, format!("{stored} of {objects} objects"));
     }
-    let _ = write!(text, ", {}/s", human(speed));
-    let rest = total.map(|total| total.saturating_sub(so_far.bytes));
-    let _ = match rest {
-        Some(0) => write!(text, ", finishing"),
+    add(4, format!("{}/s", human(speed)));
+    match total.map(|total| total.saturating_sub(so_far.bytes)) {
+        Some(0) => add(3, "finishing".into()),
         Some(rest) if speed >= 1.0 => {
             let seconds = (rest as f64 / speed).min(1e9);
-            write!(text, ", {} left", clock(Duration::from_secs_f64(seconds)))
+            let left = clock(Duration::from_secs_f64(seconds));
+            add(3, format!("{left} left"));
         }
-        Some(_) => Ok(()),
-        None => write!(text, ", {}", clock(elapsed)),
-    };
+        Some(_) => {}
+        None => add(3, clock(elapsed)),
+    }
     // A disk has no parts.
-    let _ = match so_far.in_flight {
-        0 => Ok(()),
-        1 => write!(text, ", 1 part in flight"),
-        parts => write!(text, ", {parts} parts in flight"),
+    match so_far.in_flight {
+        0 => {}
+        1 => add(0, "1 part in flight".into()),
+        parts => add(0, format!("{parts} parts in flight")),
+    }
+    match so_far.retries {
+        0 => {}
+        1 => add(1, "1 retry".into()),
+        retries => add(1, format!("{retries} retries")),
+    }
+    fields
+}
+
+/// `fields` in a line of at most `room` characters, without those that do not fit.
+fn fitted(fields: &[Field], room: usize) -> String {
+    let with = |least| {
+        let kept = fields.iter().filter(|field| field.rank >= least);
+        let texts: Vec<&str> = kept.map(|field| &*field.text).collect();
+        texts.join(", ")
     };
-    let _ = match so_far.retries {
-        0 => Ok(()),
-        1 => write!(text, ", 1 retry"),
-        retries => write!(text, ", {retries} retries"),
-    };
-    text
+    // It is all ASCII.
+    let mut lines = (0..=5).map(with);
+    lines.find(|line| line.len() <= room).unwrap_or_default()
 }
 
 /// `bytes` as people read them: `3.2 GiB`.
@@ -370,7 +394,34 @@ mod tests {
         let goal = Goal { objects, bytes };
         let elapsed = Duration::from_secs(65);
         let total = total(so_far, goal);
-        line(so_far, goal, total, elapsed, f64::from(64 << 20))
+        let fields = fields(so_far, goal, total, elapsed, f64::from(64 << 20));
+        fitted(&fields, 200)
+    }
+
+    #[test]
+    fn a_narrow_terminal_shows_whole_fields() {
+        let goal = Goal {
+            objects: 1,
+            bytes: None,
+        };
+        let elapsed = Duration::from_secs(65);
+        let fields = fields(SOME, goal, Some(1 << 30), elapsed, f64::from(64 << 20));
+        for (room, text) in [
+            (
+                80,
+                " 50% 512 MiB of 1.0 GiB, 64.0 MiB/s, 8 s left, 12 parts in flight, 2 retries",
+            ),
+            (
+                74,
+                " 50% 512 MiB of 1.0 GiB, 64.0 MiB/s, 8 s left, 2 retries",
+            ),
+            (55, " 50% 512 MiB of 1.0 GiB, 64.0 MiB/s, 8 s left"),
+            (44, " 50% 512 MiB of 1.0 GiB, 64.0 MiB/s"),
+            (24, " 50% 512 MiB of 1.0 GiB"),
+            (22, ""),
+        ] {
+            assert_eq!(fitted(&fields, room), text, "{room}");
+        }
     }
 
     #[test]
