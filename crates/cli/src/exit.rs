@@ -8,6 +8,7 @@ use writer_core::{Error, ErrorKind};
 
 use crate::hints::hint;
 use crate::json::{self, Errors, Problem};
+use crate::printer::one_line;
 use crate::producer::Failed;
 use crate::signals::Interrupted;
 use crate::tally::Several;
@@ -83,7 +84,7 @@ fn is_told(error: &anyhow::Error) -> bool {
 
 /// Prints a warning: something is worth knowing, and does not change the outcome.
 pub(crate) fn warn(text: &str) {
-    to_stderr(&format!("warning: {text}\n"));
+    to_stderr(&format!("warning: {}\n", one_line(text)));
 }
 
 /// Prints what is being done, where it would seem that nothing is.
@@ -91,11 +92,12 @@ pub(crate) fn notice(text: &str) {
     to_stderr(&format!("{text}\n"));
 }
 
-/// The texts of an error and of its causes, each once, and a hint.
+/// The texts of an error and of its causes, each once, and a hint. Names from outside, and what
+/// services say, may hold what a terminal would obey.
 fn describe(error: &anyhow::Error) -> String {
-    let mut text = format!("error: {error}\n");
+    let mut text = format!("error: {}\n", one_line(&error.to_string()));
     for cause in causes(error) {
-        let _ = writeln!(text, "  caused by: {cause}");
+        let _ = writeln!(text, "  caused by: {}", one_line(&cause));
     }
     if let Some(hint) = hint(error, &text.to_lowercase()) {
         let _ = writeln!(text, "hint: {hint}");
@@ -221,6 +223,18 @@ mod tests {
     fn a_code_is_found_below_a_context() {
         let error = error(ErrorKind::NotFound, "no such bucket").context("listing");
         assert_eq!(code(&error), 3);
+    }
+
+    #[test]
+    fn a_terminal_is_not_told_what_to_do() {
+        let cause = Error::new(ErrorKind::Other, "what\r\nthe service says");
+        let error = Error::new(ErrorKind::Other, "no")
+            .with_uri("s3://b/\x1b[2J\nerror: x")
+            .with_source(cause);
+        assert_eq!(
+            describe(&error.into()),
+            "error: s3://b/\\u{1b}[2J\\nerror: x: no\n  caused by: what\\r\\nthe service says\n"
+        );
     }
 
     #[test]

@@ -114,6 +114,12 @@ fn an_interrupted_upload_keeps_its_parts_if_that_is_asked_for() {
         said.contains("1 parts differ") && said.contains("do not change"),
         "{said}"
     );
+    // In the program's own voice.
+    let mut warnings = said.lines().filter(|line| line.starts_with("warning: "));
+    assert!(
+        warnings.any(|line| line.contains("content_type (upload_id=")),
+        "{said}"
+    );
     assert!(scene.server.object("backup").unwrap().bytes() == changed);
 }
 
