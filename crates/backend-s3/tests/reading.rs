@@ -7,12 +7,26 @@ mod common;
 use std::sync::Arc;
 
 use common::{PART, random, server, store};
-use testkit::server::Fault;
+use testkit::server::{Fault, TestServer};
 use tokio::io::AsyncReadExt as _;
 use writer_core::{ByteRange, Error, ErrorKind, ObjectStore};
 use writer_tokio::{AsyncObjectReader, ReadOptions, read_in_parts};
 
 const LEN: usize = 3 * PART as usize + 7;
+
+/// What `docs/migrating.md` shows.
+#[tokio::test]
+async fn an_object_is_copied_in_three_lines() -> std::io::Result<()> {
+    let server = TestServer::builder().bucket("bucket").start().await?;
+    let store = store(&server).await;
+    let (data, mut output) = (random(1, LEN), Vec::new());
+    server.insert("key", data.clone());
+    let stored = store.get("s3://bucket/key", ByteRange::Full).await?;
+    let mut input = AsyncObjectReader::new(stored);
+    tokio::io::copy(&mut input, &mut output).await?;
+    assert!(output == data);
+    Ok(())
+}
 
 #[tokio::test]
 async fn an_object_is_copied_whole_and_in_ranges() {
