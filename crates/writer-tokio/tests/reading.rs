@@ -4,7 +4,6 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -176,7 +175,7 @@ async fn the_traits_of_futures() {
     assert_eq!((&piece, rest), (b" wo", vec!["rld".into()]));
 
     let input = reader([text("abc"), broken(), text("def")]);
-    let items: Vec<io::Result<bytes::Bytes>> = input.collect().await;
+    let items: Vec<std::io::Result<bytes::Bytes>> = input.collect().await;
     assert_eq!(items.len(), 2, "an error is the last item");
     let kind = Error::from(items.into_iter().nth(1).unwrap().unwrap_err()).kind();
     assert_eq!(kind, ErrorKind::Unavailable);

@@ -9,7 +9,7 @@ use tokio::io::{AsyncBufRead, AsyncRead, ReadBuf};
 use writer_core::{BoxFuture, Error, ErrorKind, ObjectMetadata, ObjectReader, Result, Segment};
 
 /// An object reader as [`AsyncRead`] and [`AsyncBufRead`], for whatever reads from one:
-/// [`tokio::io::copy`], decoders, lines, HTTP bodies. With the feature `futures`, also as those of
+/// `tokio::io::copy`, decoders, lines, HTTP bodies. With the feature `futures`, also as those of
 /// `futures::io`, and as a `Stream` of `Result<bytes::Bytes, std::io::Error>`.
 ///
 /// It holds the one chunk that it got last. `AsyncRead` copies out of it once, as it must;
