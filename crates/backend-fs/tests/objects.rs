@@ -10,6 +10,7 @@ use std::os::unix::fs::symlink;
 
 use common::{MIB, Mount, Place, pattern, read_all};
 use writer_core::{ByteRange, ErrorKind, ObjectStore, WriterOptions};
+use writer_tokio::AsyncObjectReader;
 
 fn described() -> WriterOptions {
     WriterOptions::default()
@@ -354,4 +355,22 @@ async fn an_object_is_read_by_several_readers_and_only_if_it_stays_the_same() {
         }
     };
     assert_eq!(error.kind(), ErrorKind::SourceChanged);
+}
+
+/// As other code reads it, from where it is on the disk.
+#[tokio::test]
+async fn an_object_is_copied_whole_and_in_ranges() {
+    let place = Place::new();
+    let uri = place.uri("object");
+    let data = pattern(3 * MIB + 7);
+    place.store.put(&uri, data.clone().into()).await.unwrap();
+    for range in [ByteRange::Full, ByteRange::From(5), ByteRange::Last(1)] {
+        let (start, len) = range.resolve(data.len() as u64).unwrap();
+        let reader = place.store.get(&uri, range).await.unwrap();
+        let mut input = AsyncObjectReader::new(reader);
+        let mut output = Vec::new();
+        let copied = tokio::io::copy(&mut input, &mut output).await.unwrap();
+        assert_eq!(copied, len);
+        assert!(output == data[start as usize..], "{range:?}");
+    }
 }

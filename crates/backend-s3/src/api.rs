@@ -85,6 +85,15 @@ pub(crate) struct StoredPart {
     pub(crate) is_reused: bool,
 }
 
+/// What CreateMultipartUpload gave.
+pub(crate) struct NewUpload {
+    pub(crate) upload_id: Arc<str>,
+    /// The service will compute checksums by itself.
+    pub(crate) full_object: bool,
+    /// Why nothing may be sent to this upload, which is there, and to be aborted.
+    pub(crate) refused: Option<Error>,
+}
+
 /// How CompleteMultipartUpload ended.
 pub(crate) enum Completed {
     Done(Stored),
@@ -93,13 +102,12 @@ pub(crate) enum Completed {
 }
 
 impl Api {
-    /// Gives the upload id, and whether the service will compute checksums by itself. Counts in
-    /// `lost` an upload that may have been created and of which there was no answer.
+    /// Counts in `lost` an upload that may have been created and of which there was no answer.
     pub(crate) async fn create(
         &self,
         options: &WriterOptions,
         lost: &AtomicUsize,
-    ) -> Result<(Arc<str>, bool)> {
+    ) -> Result<NewUpload> {
         let request = self
             .client
             .create_multipart_upload()
@@ -122,14 +130,11 @@ impl Api {
         match output.upload_id() {
             Some(id) if !id.is_empty() => {
                 let encryption = name_of(output.server_side_encryption());
-                if let Err(error) = self.protection.confirm(encryption.as_deref()) {
-                    return Err(match self.abort(id).await {
-                        Ok(_) => error,
-                        Err(left) => error.with_note(format!("upload {id} is left: {left}")),
-                    });
-                }
-                let full_object = output.checksum_type() == Some(&ChecksumType::FullObject);
-                Ok((id.into(), full_object))
+                Ok(NewUpload {
+                    upload_id: id.into(),
+                    full_object: output.checksum_type() == Some(&ChecksumType::FullObject),
+                    refused: self.protection.confirm(encryption.as_deref()).err(),
+                })
             }
             _ => Err(unexpected("CreateMultipartUpload gave no upload id")),
         }

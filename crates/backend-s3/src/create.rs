@@ -43,13 +43,22 @@ impl Running {
     }
 }
 
-/// Creates the upload, unless it is `stopping`, and tells its id. Gives the ids of others that
-/// lost answers may have left.
+/// What creating an upload left that is to be removed in the end.
+#[derive(Default)]
+pub(crate) struct Leftovers {
+    /// Uploads that lost answers may have left.
+    lost: Vec<String>,
+    /// The one that was created, and that nothing may be sent to.
+    refused: Option<Arc<str>>,
+}
+
+/// Creates the upload, unless it is `stopping`, and tells its id, or why there is none that may be
+/// used. Gives what is left besides.
 pub(crate) async fn create(
     context: Context,
     stopping: Arc<AtomicBool>,
     created: watch::Sender<Option<Result<Arc<str>>>>,
-) -> Vec<String> {
+) -> Leftovers {
     let began = Instant::now();
     let lost = &AtomicUsize::new(0);
     let (context, stopping) = (&context, &*stopping);
@@ -65,22 +74,35 @@ pub(crate) async fn create(
         })
     };
     let steps = context.watch.step(Step::Create);
-    let own = steps
-        .run_short(&context.retry, attempt)
-        .await
-        .map(|(id, full_object)| {
-            debug!(upload_id = %id, full_object, "created");
-            context.service.created(full_object);
-            context.running.add(&id);
-            id
-        });
-    let id = own.as_ref().ok().cloned();
+    let answered = steps.run_short(&context.retry, attempt).await;
+    let mut refused = None;
+    let own = answered.and_then(|new| {
+        let (id, full_object) = (new.upload_id, new.full_object);
+        debug!(upload_id = %id, full_object, "created");
+        context.running.add(&id);
+        match new.refused {
+            None => {
+                context.service.created(full_object);
+                Ok(id)
+            }
+            Some(error) => {
+                refused = Some(id);
+                Err(error)
+            }
+        }
+    });
+    let id = own.as_ref().ok().or(refused.as_ref()).cloned();
     created.send_replace(Some(own));
-    let lost = lost.load(Ordering::Relaxed);
-    if lost == 0 {
-        return Vec::new();
-    }
-    match lost_since(context, id.as_deref(), began.elapsed()).await {
+    let lost = match lost.load(Ordering::Relaxed) {
+        0 => Vec::new(),
+        lost => left_by(context, id.as_deref(), lost, began.elapsed()).await,
+    };
+    Leftovers { lost, refused }
+}
+
+/// The uploads that `lost` answers have left within the last `time`, as far as that can be told.
+async fn left_by(context: &Context, own: Option<&str>, lost: usize, time: Duration) -> Vec<String> {
+    match lost_since(context, own, time).await {
         Ok(found) if found.len() <= lost => found,
         Ok(found) => {
             // Some of them are somebody's, and nothing tells which.
@@ -117,13 +139,38 @@ async fn lost_since(context: &Context, own: Option<&str>, time: Duration) -> Res
     Ok(uploads.into_iter().map(|upload| upload.upload_id).collect())
 }
 
-/// Removes `uploads` that have no parts: somebody else's would have some by now.
-pub(crate) async fn remove_lost(context: &Context, uploads: Vec<String>) {
-    for id in uploads {
+/// Removes what is left: of uploads that answers may have left, those that have no parts, since
+/// somebody else's would have some by now.
+///
+/// # Errors
+///
+/// If the one that was refused can't be aborted; the text names it.
+pub(crate) async fn remove(context: &Context, leftovers: Leftovers) -> Result<()> {
+    let removed = match &leftovers.refused {
+        Some(id) => abort(context, id).await,
+        None => Ok(()),
+    };
+    for id in leftovers.lost {
         if let Err(error) = remove_empty(context, &id).await {
             warn!(upload_id = id, %error, "a lost answer may have left an upload without parts");
         }
     }
+    if let Some(id) = &leftovers.refused {
+        context.running.remove(id);
+    }
+    removed
+}
+
+/// Aborts an upload until nothing is left, and tells who watches.
+pub(crate) async fn abort(context: &Context, upload_id: &str) -> Result<()> {
+    let step = context.watch.step(Step::Abort);
+    step.next().begin();
+    let aborted = context.api.abort_whole(&context.retry, upload_id).await;
+    match &aborted {
+        Ok(()) => step.done(0, false),
+        Err(error) => step.failed(error),
+    }
+    aborted
 }
 
 async fn remove_empty(context: &Context, id: &str) -> Result<(), Error> {

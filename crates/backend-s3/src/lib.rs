@@ -20,6 +20,22 @@
 //! # }
 //! ```
 //!
+//! An object is read as it comes, here as `AsyncRead`:
+//!
+//! ```no_run
+//! use backend_s3::{S3Config, S3ObjectStore};
+//! use writer_core::{ByteRange, ObjectStore};
+//! use writer_tokio::AsyncObjectReader;
+//!
+//! # async fn example(mut output: impl tokio::io::AsyncWrite + Unpin) -> std::io::Result<()> {
+//! # let store = S3ObjectStore::connect(S3Config::default()).await?;
+//! let stored = store.get("s3://bucket/checkpoint", ByteRange::Full).await?;
+//! let mut input = AsyncObjectReader::new(stored); // of writer-tokio
+//! tokio::io::copy(&mut input, &mut output).await?; // what breaks off is an error, not an end
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Below the traits lies [`StreamingMultipartSink`], for programs that want a bucket and a key
 //! rather than a URI, or to decide when parts leave.
 

@@ -21,7 +21,7 @@ use writer_tokio::{CleanUp, LeavingPart, Sources};
 
 use crate::api::StoredPart;
 use crate::context::Context;
-use crate::create;
+use crate::create::{self, Leftovers};
 use crate::part::{Created, PartTask, upload_id};
 use crate::publish::{self, Receipt};
 use crate::stragglers::Stragglers;
@@ -81,7 +81,7 @@ struct Upload {
     /// The upload id, once Create was sent.
     created: Option<Created>,
     /// Gives the uploads that lost answers to Create may have left.
-    creating: Option<JoinHandle<Vec<String>>>,
+    creating: Option<JoinHandle<Leftovers>>,
     /// Parts that wait for a place in flight.
     queue: VecDeque<LeavingPart>,
     active: JoinSet<Result<StoredPart>>,
@@ -227,7 +227,9 @@ impl Upload {
         let receipt = match published {
             Ok(receipt) => {
                 self.ended = true;
-                self.remove_lost().await;
+                if let Err(left) = self.remove_leftovers().await {
+                    warn!(error = %left, "an upload is left that is not needed any more");
+                }
                 self.leave();
                 let bytes = receipt.size;
                 self.context.watch.tell(EventKind::Finished { bytes });
@@ -329,8 +331,7 @@ impl Upload {
             }
             None => self.abort().await,
         };
-        self.remove_lost().await;
-        aborted
+        aborted.and(self.remove_leftovers().await)
     }
 
     /// Leaves the upload, if any is left, to others.
@@ -344,11 +345,14 @@ impl Upload {
         }
     }
 
-    async fn remove_lost(&mut self) {
-        if let Some(creating) = self.creating.take()
-            && let Ok(lost) = creating.await
-        {
-            create::remove_lost(&self.context, lost).await;
+    /// Removes what creating the upload left besides.
+    async fn remove_leftovers(&mut self) -> Result<()> {
+        match self.creating.take() {
+            Some(creating) => match creating.await {
+                Ok(leftovers) => create::remove(&self.context, leftovers).await,
+                Err(_the_runtime_shuts_down) => Ok(()),
+            },
+            None => Ok(()),
         }
     }
 
@@ -378,15 +382,7 @@ impl Upload {
         let Ok(upload_id) = upload_id(created).await else {
             return Ok(());
         };
-        let (api, retries) = (&self.context.api, &self.context.retry);
-        let step = self.context.watch.step(Step::Abort);
-        step.next().begin();
-        let aborted = api.abort_whole(retries, &upload_id).await;
-        match &aborted {
-            Ok(()) => step.done(0, false),
-            Err(error) => step.failed(error),
-        }
-        aborted
+        create::abort(&self.context, &upload_id).await
     }
 
     async fn on_writer_gone(&mut self, cleanup: Option<&CleanUp>) {

@@ -131,6 +131,35 @@ async fn encryption_that_is_not_confirmed_is_an_error() {
     assert!(error.message().contains("is stored, but"), "{error}");
 }
 
+/// The upload that is refused is there, and removed as any other: not at the first try only.
+#[tokio::test]
+async fn an_upload_that_is_not_encrypted_is_removed_in_spite_of_faults() {
+    let server = server().ignore_encryption(true).start().await.unwrap();
+    let store = store(&server).await.with_encryption(Encryption::Aes256);
+    let abort = Fault::on("AbortMultipartUpload");
+    let fault = server.inject(abort.times(3).respond(500, "InternalError"));
+    let error = write(&store, SIZES[1], options()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+    assert!(!error.to_string().contains("is left"), "{error}");
+    assert!(fault.is_used_up());
+    assert!(server.uploads().is_empty());
+    assert!(server.log_of("UploadPart").is_empty());
+
+    // One that stays is named, by the writer and by nobody else.
+    server.inject(
+        Fault::on("AbortMultipartUpload")
+            .always()
+            .respond(403, "AccessDenied"),
+    );
+    let error = write(&store, SIZES[1], options()).await.unwrap_err();
+    let id = server.uploads()[0].upload_id.clone();
+    assert!(
+        error.to_string().contains(&format!("{id} is left")),
+        "{error}"
+    );
+    store.close().await.unwrap();
+}
+
 #[tokio::test]
 async fn what_s3_would_not_take_is_refused_before_anything_is_sent() {
     let server = server().start().await.unwrap();

@@ -8,6 +8,7 @@ mod commands;
 mod decode;
 mod dry_run;
 mod exit;
+mod family;
 mod folder;
 mod hints;
 mod input;

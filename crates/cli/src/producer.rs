@@ -14,8 +14,10 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use writer_core::{Error, ErrorKind, Result};
+
+use crate::family::Family;
 
 /// How long a command that nobody needs any more may take to end by itself: it finds its output
 /// closed, and a terminal has told it of Ctrl-C, too.
@@ -23,6 +25,9 @@ const AT_EASE: Duration = Duration::from_millis(200);
 
 /// How long it may take to clean up after SIGTERM, before it is killed.
 const GRACE: Duration = Duration::from_secs(3);
+
+/// How often it is looked whether what a command has started is still there.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
 
 /// A command that is run once. Its standard input and error are those of this program.
 #[derive(Debug)]
@@ -140,8 +145,8 @@ impl Producer {
         Err(error.with_source(Failed(code.try_into().unwrap_or(1))))
     }
 
-    /// Ends the command if it is still running, by SIGTERM and in the end by SIGKILL, and waits
-    /// until it is gone. It is never started later.
+    /// Ends the command if it is still running, and what it has started, by SIGTERM and in the end
+    /// by SIGKILL, and waits until they are gone. It is never started later.
     pub(crate) async fn stop(&self) {
         self.state.send_if_modified(|state| match state {
             State::Idle => {
@@ -177,18 +182,42 @@ impl fmt::Display for Producer {
     }
 }
 
+/// Ends the command, and what it has started: told as a terminal tells of Ctrl-C, all at once.
 async fn end(child: &mut Child) -> io::Result<ExitStatus> {
+    // It has an id until it was waited for, so this is no other process.
+    let id = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+    let mut family = Family::default();
+    // Before it ends: who has no parent any more can't be told from others.
+    look(&mut family, id);
     for (patience, signal) in [(AT_EASE, Signal::TERM), (GRACE, Signal::KILL)] {
-        if let Ok(ended) = timeout(patience, child.wait()).await {
-            return ended;
+        if timeout(patience, gone(child, &family)).await.is_ok() {
+            break;
         }
-        // It has an id until it was waited for, so this is no other process.
-        let id = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
-        if let Some(id) = id {
-            let _already_ended = kill_process(id, signal);
+        if child.try_wait()?.is_none() {
+            look(&mut family, id);
+            if let Some(id) = id {
+                let _already_ended = kill_process(id, signal);
+            }
         }
+        family.send(signal);
     }
     child.wait().await
+}
+
+fn look(family: &mut Family, id: Option<Pid>) {
+    if let Some(id) = id {
+        family.look(id);
+    }
+}
+
+/// Waits until a command has ended, and what it has started, too.
+async fn gone(child: &mut Child, family: &Family) -> io::Result<ExitStatus> {
+    let ended = child.wait().await;
+    while !family.is_gone() {
+        // Only a parent is told.
+        sleep(BETWEEN_LOOKS).await;
+    }
+    ended
 }
 
 /// Why there is no object: the command failed, or can't be started.

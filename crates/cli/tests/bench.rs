@@ -13,14 +13,17 @@ use common::{
 };
 use rustix::process::Signal;
 
-/// The fields of each line but the titles.
+/// The fields of each line but the titles; NaN for those that are not known.
 fn rows(csv: &str) -> Vec<Vec<f64>> {
     let mut lines = csv.lines();
     let titles = lines.next().unwrap();
     assert!(titles.starts_with("size_bytes,objects,"), "{titles}");
     let numbers = |line: &str| {
         line.split(',')
-            .map(|field| field.parse().unwrap())
+            .map(|field| match field {
+                "" => f64::NAN,
+                number => number.parse().unwrap(),
+            })
             .collect()
     };
     lines.map(numbers).collect()
@@ -52,6 +55,9 @@ fn every_combination_is_a_line_of_numbers_and_nothing_is_left() {
         assert!(cpu > 0.0, "{row:?}");
         // The bytes to send are 16 MiB of it.
         assert!(peak > 16.0, "{row:?}");
+        // A disk knows no parts.
+        assert!(row[13].is_nan() && row[14].is_nan(), "{row:?}");
+        assert_eq!(row[15], 0.0);
     }
     assert!(folders.names().is_empty());
 }
@@ -213,6 +219,26 @@ mod s3 {
         assert_eq!(puts.len(), 2);
         assert!(server.keys().is_empty(), "{:?}", server.keys());
         assert!(server.uploads().is_empty());
+    }
+
+    #[test]
+    fn times_of_parts_and_retries_are_told() {
+        let server = server();
+        // The object that goes ahead is one request, and has its own.
+        let slow = Fault::on("UploadPart").times(2).respond(503, "SlowDown");
+        let fault = server.inject(slow);
+        let output = cli(&server)
+            .args(["bench", "--json", "--size=12M", "--objects=2"])
+            .args(["--part-size=5M", "s3://test/below"])
+            .output()
+            .unwrap();
+        let row: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+        assert!(fault.is_used_up());
+        assert_eq!(row["retries"], 2, "{row}");
+        let seconds = |name: &str| row[name].as_f64().unwrap();
+        let (p50, p99) = (seconds("part_p50_seconds"), seconds("part_p99_seconds"));
+        assert!(0.0 < p50 && p50 <= p99, "{row}");
+        assert!(p99 <= seconds("max_seconds"), "{row}");
     }
 
     #[test]

@@ -217,6 +217,60 @@ fn a_signal_ends_the_command_too() {
     }
 }
 
+/// A shell that waits for a program, or for several in a pipeline, is not alone: what it has started
+/// is told at the same time, so that its own trap can do its work.
+#[test]
+fn a_signal_ends_what_the_command_has_started() {
+    for rest in [
+        "sleep 1000",
+        "sleep 1000 | cat",
+        "sleep 1000 & sleep 1000 & wait",
+    ] {
+        let places = Places::new();
+        let [told, below] = ["told", "below"].map(|name| places.folders.sources.join(name));
+        let trap = format!("trap 'echo told > \"{}\"; exit 0' TERM", told.display());
+        let keep = format!(
+            "sh -c 'echo $$; exec sleep 1000' > \"{}\" &",
+            below.display()
+        );
+        let script =
+            endless(&places.folders, &trap).replace("sleep 1000", &format!("{keep} {rest}"));
+        let mut child = started(&places, &places.uris()[1], &script);
+        let pid = pid(&places.folders);
+        eventually("it has started others", || {
+            std::fs::read_to_string(&below).is_ok_and(|text| text.ends_with('\n'))
+        });
+        let below = std::fs::read_to_string(&below).unwrap();
+        assert!(is_running(below.trim()), "the test can see it");
+        send(&child, Signal::TERM);
+        assert_eq!(wait(&mut child).code(), Some(143));
+        assert!(!is_running(&pid) && !is_running(below.trim()), "{rest}");
+        assert!(told.exists(), "{rest}");
+        places.assert_nothing_is_left();
+    }
+}
+
+/// Even one that listens to nothing, holds the pipe, and has lost its parent.
+#[test]
+fn what_the_command_has_started_is_killed_if_it_does_not_listen() {
+    let places = Places::new();
+    let below = places.folders.sources.join("below");
+    let keep = format!(
+        "sh -c 'trap \"\" TERM PIPE HUP; echo $$ > \"{}\"; while :; do sleep 0.01; done' &",
+        below.display()
+    );
+    let script = endless(&places.folders, ":").replace("sleep 1000", &format!("{keep} wait"));
+    let mut child = started(&places, &places.uris()[1], &script);
+    eventually("it has started another", || {
+        std::fs::read_to_string(&below).is_ok_and(|text| text.ends_with('\n'))
+    });
+    let below = std::fs::read_to_string(&below).unwrap();
+    send(&child, Signal::INT);
+    assert_eq!(wait(&mut child).code(), Some(130));
+    assert!(!is_running(below.trim()));
+    places.assert_nothing_is_left();
+}
+
 /// A terminal tells both of Ctrl-C. A command that then ends as if all were well has not printed
 /// all there is.
 #[test]

@@ -8,6 +8,8 @@
 //! | `http_upload` | an `axum` server, whose request bodies become objects |
 //! | `sink` | a stream of the crate `futures` |
 //!
+//! One that reads, `read_lines`: the lines of a compressed object, and a range of it, by tokio.
+//!
 //! And one that is a backend of its own, `memory_store`: objects under `mem://`, written against
 //! what the crates export, with the conformance suite that every backend runs.
 //!

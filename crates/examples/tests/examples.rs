@@ -6,6 +6,8 @@
 mod http_upload;
 #[path = "../examples/parquet_table.rs"]
 mod parquet_table;
+#[path = "../examples/read_lines.rs"]
+mod read_lines;
 #[path = "../examples/sink.rs"]
 mod sink;
 #[path = "../examples/tar_archive.rs"]
@@ -27,6 +29,7 @@ macro_rules! example {
 
 example!(http_upload);
 example!(parquet_table);
+example!(read_lines);
 example!(sink);
 example!(tar_archive);
 example!(tokio_copy);

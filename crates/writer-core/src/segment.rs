@@ -72,6 +72,27 @@ impl Segment {
         self.len() == 0
     }
 
+    /// The bytes, where they are in memory: `None` for a file range, which somebody has to read.
+    ///
+    /// What an [`ObjectReader`](crate::ObjectReader) gives always is in memory.
+    ///
+    /// ```
+    /// use writer_core::Segment;
+    ///
+    /// assert_eq!(Segment::from("abc").as_bytes(), Some(&b"abc"[..]));
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the owner gives fewer bytes than it did at first, as that of [`SharedBytes`] does.
+    #[must_use]
+    pub fn as_bytes(&self) -> Option<&[u8]> {
+        match self {
+            Self::Memory(bytes) => Some(bytes.as_ref()),
+            Self::File(_) => None,
+        }
+    }
+
     /// Bytes of memory that this segment adds to what its writer holds: 0 for a file range and
     /// for memory that a budget admitted before.
     #[must_use]
@@ -214,10 +235,7 @@ mod tests {
     use super::*;
 
     fn bytes(segment: &Segment) -> &[u8] {
-        match segment {
-            Segment::Memory(bytes) => bytes.as_ref(),
-            Segment::File(_) => panic!("not in memory"),
-        }
+        segment.as_bytes().expect("in memory")
     }
 
     #[test]
@@ -236,6 +254,12 @@ mod tests {
         let mut rest = Segment::from("abc");
         assert_eq!(rest.split_to(u64::MAX).len(), 3);
         assert!(rest.is_empty());
+    }
+
+    #[test]
+    fn a_file_range_is_not_in_memory() {
+        let file = File::open("/dev/null").expect("it is always there");
+        assert_eq!(Segment::file(Arc::new(file), 0..3).as_bytes(), None);
     }
 
     #[test]

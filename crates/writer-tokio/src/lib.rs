@@ -6,11 +6,13 @@
 //!   gives it a [`PartSink`] and has `write_chunk`, `write_owned` and `reserve` with all that
 //!   their contract promises.
 //!
-//! And what lets other code write to an [`ObjectWriter`](writer_core::ObjectWriter):
+//! And what lets other code write to an [`ObjectWriter`](writer_core::ObjectWriter), or read:
 //!
 //! - [`AsyncObjectWriter`] is one as `AsyncWrite` (with the feature `futures` also as that of
 //!   `futures::io`, and as a `Sink`), [`BlockingObjectWriter`] as [`std::io::Write`];
 //! - [`copy_from`] and [`copy_file`] write what a reader or a file has, without a copy;
+//! - [`AsyncObjectReader`] is an [`ObjectReader`](writer_core::ObjectReader) as `AsyncRead` and
+//!   `AsyncBufRead` (with the feature `futures` also as those of `futures::io`, and as a `Stream`);
 //! - [`decompress`] reads what was compressed, on its way ([`open_writer`]) or by others;
 //! - [`read_in_parts`] reads an object by several requests at once.
 //!
@@ -57,7 +59,10 @@ mod ranges;
 mod receipt;
 mod sources;
 
-pub use adapters::{AsyncObjectWriter, BlockingObjectWriter, copy_file, copy_from, copy_from_with};
+pub use adapters::{
+    AsyncObjectReader, AsyncObjectWriter, BlockingObjectWriter, copy_file, copy_from,
+    copy_from_with,
+};
 pub use budget::{Account, Call, InFlight, MemoryBudget, OpenPart, PAGE_SIZE};
 pub use cleanup::{CleanUp, CleanUps};
 pub use compress::open_writer;

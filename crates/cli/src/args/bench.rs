@@ -80,4 +80,5 @@ Objects are written as `put` writes them: as many at once as --max-concurrency h
 their parts. One more, of a part at most, goes ahead and does not count. Each object differs from
 all others, and no compressor can shrink it. All are removed when their line is measured, after
 Ctrl-C and failures too. Times of objects are from their begin until they are stored for good; CPU
-time and memory are those of this program, with 16 MiB of bytes to send in it.";
+time and memory are those of this program, with 16 MiB of bytes to send in it. Times of parts are
+from their first request until they are stored, on S3 only; retries are of all requests.";

@@ -1,6 +1,7 @@
 //! `bench`: what writing costs, here and with these settings.
 
 mod data;
+mod parts;
 mod row;
 mod scratch;
 
@@ -13,6 +14,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 use writer_core::{ObjectStore, Result, WriterOptions};
 
 use self::data::Data;
+use self::parts::Parts;
 use self::row::{Row, csv_heading, heading};
 use self::scratch::Scratch;
 use super::Context;
@@ -161,6 +163,9 @@ impl Bench {
         let ahead = self.setting.size.min(self.setting.options.part_size);
         context.signals.guard(self.write(first, ahead)).await?;
         let at_once = self.at_once();
+        let parts = Arc::<Parts>::default();
+        let options = self.setting.options.clone();
+        self.setting.options = options.with_observer(parts.clone());
         usage::forget_peak();
         let cpu = usage::cpu();
         self.start = Instant::now();
@@ -183,9 +188,12 @@ impl Bench {
         tasks.shutdown().await;
         ended?;
         latencies.sort_unstable();
+        let (part_times, retries) = parts.take();
         Ok(Row {
             setting: bench.setting.clone(),
             latencies,
+            part_times,
+            retries,
             wall,
             cpu,
             peak: usage::peak(),

@@ -12,6 +12,10 @@ pub(super) struct Row {
     pub(super) setting: Setting,
     /// How long each object took, shortest first.
     pub(super) latencies: Vec<Duration>,
+    /// How long each part took, shortest first; none on a disk, which knows no parts.
+    pub(super) part_times: Vec<Duration>,
+    /// How often a request was made again.
+    pub(super) retries: u64,
     /// From the begin of the first object to the end of the last.
     pub(super) wall: Duration,
     /// CPU time of this process meanwhile.
@@ -31,7 +35,7 @@ pub(super) enum Figure {
 }
 
 /// The titles of the columns: for people, and for programs.
-const TITLES: [(&str, &str); 13] = [
+const TITLES: [(&str, &str); 16] = [
     ("size", "size_bytes"),
     ("objects", "objects"),
     ("part size", "part_size_bytes"),
@@ -45,6 +49,9 @@ const TITLES: [(&str, &str); 13] = [
     ("CPU s", "cpu_seconds"),
     ("CPU s/GiB", "cpu_seconds_per_gib"),
     ("peak MiB", "peak_rss_mib"),
+    ("part p50 s", "part_p50_seconds"),
+    ("part p99 s", "part_p99_seconds"),
+    ("retries", "retries"),
 ];
 
 /// The least width of a column.
@@ -63,10 +70,11 @@ impl Row {
         let mib = (objects * self.setting.size) as f64 / MIB;
         let wall = self.wall.as_secs_f64();
         let cpu = self.cpu.as_secs_f64();
-        let latency = |percent| {
-            let latency = percentile(&self.latencies, percent);
-            Figure::Real(latency.map(|time| time.as_secs_f64()), 4)
+        let time = |times: &[Duration], percent| {
+            let time = percentile(times, percent);
+            Figure::Real(time.map(|time| time.as_secs_f64()), 4)
         };
+        let latency = |percent| time(&self.latencies, percent);
         [
             Figure::Size(self.setting.size),
             Figure::Count(objects),
@@ -81,6 +89,9 @@ impl Row {
             Figure::Real(Some(cpu), 3),
             Figure::Real(ratio(cpu, mib / 1024.0), 3),
             Figure::Real(self.peak.map(|bytes| bytes as f64 / MIB), 1),
+            time(&self.part_times, 50),
+            time(&self.part_times, 99),
+            Figure::Count(self.retries),
         ]
     }
 
@@ -155,7 +166,7 @@ fn in_units(bytes: u64) -> String {
     bytes.to_string()
 }
 
-/// The time that so many percent of the objects kept to; `sorted` are all of theirs.
+/// The time that so many percent of `sorted` kept to.
 fn percentile(sorted: &[Duration], percent: usize) -> Option<Duration> {
     let rank = (sorted.len() * percent).div_ceil(100);
     sorted.get(rank.max(1) - 1).copied()
@@ -181,6 +192,8 @@ mod tests {
                 .copied()
                 .map(Duration::from_millis)
                 .collect(),
+            part_times: Vec::new(),
+            retries: 3,
             wall: Duration::from_secs(2),
             cpu: Duration::from_millis(500),
             peak: None,
@@ -204,8 +217,18 @@ mod tests {
         let row = row(&[100, 200, 300, 400]);
         assert_eq!(
             row.csv(),
-            "1048576,4,8388608,64,2.0,2.0,0.2000,0.4000,0.4000,0.4000,0.500,128.000,"
+            "1048576,4,8388608,64,2.0,2.0,0.2000,0.4000,0.4000,0.4000,0.500,128.000,,,,3"
         );
+        let part_times = vec![Duration::from_millis(5), Duration::from_millis(7)];
+        let with_parts = Row { part_times, ..row };
+        assert!(with_parts.csv().ends_with(",,0.0050,0.0070,3"));
+        assert_eq!(with_parts.json()["part_p99_seconds"], 0.007);
+        assert_eq!(with_parts.json()["retries"], 3);
+        let row = Row {
+            part_times: Vec::new(),
+            ..with_parts
+        };
+        assert_eq!(row.json().get("part_p99_seconds"), None);
         let (names, values) = (csv_heading(), row.csv());
         assert_eq!(names.matches(',').count(), values.matches(',').count());
     }
