@@ -107,9 +107,29 @@ fn an_empty_folder_is_no_error() {
     std::fs::create_dir(folders.sources.join("empty")).unwrap();
     let output = put(&folders, &[]);
     assert_eq!(stdout(&output), "");
-    assert_summary(&output, "0 objects, 0 B");
+    let said = stderr(&output);
+    assert!(said.starts_with("warning: there is nothing to write: no file was found\n"));
+    assert!(said.contains("Uploaded 0 objects, 0 B in "), "{said}");
     let output = put(&folders, &["--quiet"]);
     assert_eq!(stdout(&output) + &stderr(&output), "");
+}
+
+#[test]
+fn globs_that_match_nothing_are_told() {
+    let folders = Folders::new();
+    folders.source("a.txt", b"1");
+    for options in [
+        &["--include=*.csv"][..],
+        &["--exclude=*", "--json"],
+        &["--include=*.csv", "--dry-run"],
+    ] {
+        let output = put(&folders, options);
+        assert_eq!(stdout(&output), "", "{options:?}");
+        let said = stderr(&output);
+        let warning = "warning: there is nothing to write: no file matches the globs\n";
+        assert!(said.starts_with(warning), "{options:?}: {said}");
+    }
+    assert!(folders.names().is_empty());
 }
 
 #[test]

@@ -49,6 +49,7 @@ async fn write(
         args.keep_going,
         args.verify,
     );
+    let chooses = !args.folders.include.is_empty() || !args.folders.exclude.is_empty();
     let memory = args.tuning.memory;
     let watching = args.watch.clone();
     let only_one = only_one(&args);
@@ -74,14 +75,18 @@ async fn write(
     }
     // On a disk, the name itself says it.
     options.guess_content_type = guess && is_s3(plan.destination());
+    if total == 0 && !context.quiet {
+        match (recursive, chooses) {
+            (true, true) => exit::warn("there is nothing to write: no file matches the globs"),
+            (true, false) => exit::warn("there is nothing to write: no file was found"),
+            (false, _) => exit::notice("there is nothing to write"),
+        }
+    }
     if dry_run {
         let memory = memory.map_or_else(store_memory, Ok)?;
         return signals
             .guard(say(context, plan, options, memory, verify))
             .await;
-    }
-    if total == 0 && !recursive && !context.quiet {
-        exit::notice("there is nothing to write");
     }
     let trace = signals.guard(trace(context, &watching)).await?;
     let goal = || Goal {
