@@ -367,6 +367,8 @@ pub(crate) struct PutArgs {
     /// Go on after an object has failed
     ///
     /// Without this no other is begun then; those that are on their way are finished in any case.
+    /// With it, what can't be sent at all (a source that is not there, two of one object) is an
+    /// error, too, and the rest is sent.
     #[arg(long)]
     pub(crate) keep_going: bool,
     /// Only say what would be written, and what it would replace

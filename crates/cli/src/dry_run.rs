@@ -36,7 +36,8 @@ pub(crate) struct How {
     pub(crate) verify: bool,
 }
 
-/// Prints what would become of each of `jobs`, in their order.
+/// Prints what would become of each of `jobs`, in their order. `failures` are those of objects that
+/// could not be written, as was told before.
 ///
 /// # Errors
 ///
@@ -46,9 +47,10 @@ pub(crate) async fn run(
     jobs: impl Iterator<Item = Job>,
     printer: &Printer,
     quiet: bool,
+    mut failures: Tally,
 ) -> anyhow::Result<()> {
     let (how, mut jobs) = (Arc::new(how), jobs.peekable());
-    let (mut objects, mut bytes, mut failures) = (0u64, 0u64, Tally::new(quiet));
+    let (mut objects, mut bytes) = (failures.count(), 0u64);
     while jobs.peek().is_some() {
         let some: Vec<JoinHandle<Result<Planned>>> = jobs
             .by_ref()

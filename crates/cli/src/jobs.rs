@@ -26,7 +26,7 @@ pub(crate) struct Request {
     pub(crate) jobs: Vec<Job>,
     /// Folders whose files are to be written below the destination.
     pub(crate) folders: Vec<PathBuf>,
-    /// Names that lists have, and that no object can have.
+    /// What is wrong with the names of some of several sources, which no object can have.
     pub(crate) refused: Vec<Error>,
     /// The destination came before the source.
     pub(crate) swapped: bool,
@@ -61,6 +61,7 @@ pub(crate) fn parse(arguments: &[OsString], how: Reading) -> Result<Request> {
         return Err(invalid(destination, text));
     }
     refuse_stdin_twice(&sources)?;
+    let is_alone = sources.len() == 1;
     let mut request = Request {
         destination: destination.to_owned(),
         jobs: Vec::new(),
@@ -75,14 +76,14 @@ pub(crate) fn parse(arguments: &[OsString], how: Reading) -> Result<Request> {
                 return Err(invalid(destination, text));
             }
             Some(list) => request.add_list(&list, how)?,
-            None => request.add(argument, how.recursive)?,
+            None => request.add(argument, how.recursive, is_alone)?,
         }
     }
     Ok(request)
 }
 
 impl Request {
-    fn add(&mut self, argument: &OsStr, recursive: bool) -> Result<()> {
+    fn add(&mut self, argument: &OsStr, recursive: bool, is_alone: bool) -> Result<()> {
         let source = Source::parse(argument)?;
         match source.folder().filter(|_| recursive) {
             Some(_) if !self.destination.ends_with('/') => {
@@ -90,7 +91,11 @@ impl Request {
                 return Err(invalid(&self.destination, text));
             }
             Some(folder) => self.folders.push(folder.to_owned()),
-            None => self.jobs.push(job(source, &self.destination)?),
+            None => match job(source, &self.destination) {
+                Ok(job) => self.jobs.push(job),
+                Err(error) if is_alone => return Err(error),
+                Err(error) => self.refused.push(error),
+            },
         }
         Ok(())
     }

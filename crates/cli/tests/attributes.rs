@@ -108,6 +108,11 @@ fn what_makes_no_sense_is_refused() {
         (&["--sse-kms-key-id=k"], "--sse"),
         (&["--sse=rot13"], "rot13"),
         (&["--tag=novalue"], "KEY=VALUE"),
+        (
+            &["--tag=a=1", "--tag=b=1", "--tag=a=2"],
+            "the key \"a\" twice",
+        ),
+        (&["--metadata=k=1", "--metadata=k=1"], "the key \"k\" twice"),
         (&["--cache-control="], "cache_control"),
     ] {
         assert_error(&put(&server, options), 2, &[named]);

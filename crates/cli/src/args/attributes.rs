@@ -1,8 +1,10 @@
 //! What is kept with an object besides its bytes.
 
+use std::collections::HashSet;
+
 use clap::Args as ClapArgs;
 use clap::builder::NonEmptyStringValueParser;
-use writer_core::WriterOptions;
+use writer_core::{Error, ErrorKind, Result, WriterOptions};
 
 use crate::values::parse_entry;
 
@@ -42,7 +44,11 @@ pub(crate) struct AttributeArgs {
 
 impl AttributeArgs {
     /// Sets what was said in `options`.
-    pub(crate) fn apply(&self, options: &mut WriterOptions) {
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidInput`] for a key that is said twice.
+    pub(crate) fn apply(&self, options: &mut WriterOptions) -> Result<()> {
         options.content_type.clone_from(&self.content_type);
         options.cache_control.clone_from(&self.cache_control);
         options
@@ -50,8 +56,23 @@ impl AttributeArgs {
             .clone_from(&self.content_disposition);
         options.content_language.clone_from(&self.content_language);
         options.storage_class.clone_from(&self.storage_class);
+        refuse_twice("--metadata", &self.metadata)?;
+        refuse_twice("--tag", &self.tags)?;
         options.metadata = self.metadata.iter().cloned().collect();
         options.tags = self.tags.iter().cloned().collect();
+        Ok(())
+    }
+}
+
+/// Refuses a key that `entries` have twice: one of its values would be lost.
+fn refuse_twice(option: &str, entries: &[(String, String)]) -> Result<()> {
+    let mut keys = HashSet::new();
+    match entries.iter().find(|(key, _)| !keys.insert(key)) {
+        Some((key, _)) => {
+            let text = format!("{option} says the key {key:?} twice, and it has one value");
+            Err(Error::new(ErrorKind::InvalidInput, text))
+        }
+        None => Ok(()),
     }
 }
 
@@ -124,10 +145,9 @@ impl ProtectionArgs {
     /// none.
     pub(crate) fn encryption(&self) -> writer_core::Result<Option<backend_s3::Encryption>> {
         use backend_s3::{Encryption, KmsKey};
-        use writer_core::{Error, ErrorKind};
-
         let mut key = KmsKey::default();
         key.id.clone_from(&self.sse_kms_key_id);
+        refuse_twice("--sse-kms-context", &self.sse_kms_context)?;
         key.context = self.sse_kms_context.iter().cloned().collect();
         key.bucket_key = self.sse_bucket_key.then_some(true);
         match self.sse {

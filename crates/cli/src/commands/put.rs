@@ -58,7 +58,9 @@ async fn write(
     #[cfg(not(feature = "s3"))]
     let resumes = false;
     let signals = &context.signals;
-    let plan = signals.guard(plan(args, producer, context.quiet)).await?;
+    let mut plan = signals.guard(plan(args, producer, context.quiet)).await?;
+    let failures = plan.take_refused();
+    let refused = failures.count();
     let total = plan.len();
     if let Some(option) = only_one.filter(|_| total > 1) {
         let text = format!("{option} is about one object, and there are {total} to write");
@@ -75,7 +77,7 @@ async fn write(
     }
     // On a disk, the name itself says it.
     options.guess_content_type = guess && is_s3(plan.destination());
-    if total == 0 && !context.quiet {
+    if total == 0 && refused == 0 && !context.quiet {
         match (recursive, chooses) {
             (true, true) => exit::warn("there is nothing to write: no file matches the globs"),
             (true, false) => exit::warn("there is nothing to write: no file was found"),
@@ -85,7 +87,7 @@ async fn write(
     if dry_run {
         let memory = memory.map_or_else(store_memory, Ok)?;
         return signals
-            .guard(say(context, plan, options, memory, verify))
+            .guard(say(context, plan, options, memory, verify, failures))
             .await;
     }
     let trace = signals.guard(trace(context, &watching)).await?;
@@ -95,7 +97,7 @@ async fn write(
     };
     let silent = context.quiet || context.printer.is_json();
     let watch = Watch::begin(&watching, trace, silent, goal)?;
-    let named = recursive || total > 1;
+    let named = recursive || total > 1 || refused > 0;
     let store = signals
         .guard(context.stores.get(plan.destination()))
         .await?;
@@ -113,14 +115,13 @@ async fn write(
         keep_going,
     };
     let jobs = plan.into_jobs();
-    let failures = Tally::new(context.quiet);
     let outcome = batch::write(how, jobs, total, &context.printer, signals, failures).await;
     let is_told = named || context.verbose || watch.was_long();
     let summary = watch.summary(&outcome);
     if is_told && !context.quiet {
         exit::notice(&summary);
     }
-    conclude(outcome, total as u64)
+    conclude(outcome, total as u64 + refused)
 }
 
 /// Says what becomes of the object at the destination, where that came first: other programs would
@@ -142,6 +143,7 @@ async fn say(
     options: WriterOptions,
     memory: u64,
     verify: bool,
+    failures: Tally,
 ) -> anyhow::Result<()> {
     let how = dry_run::How {
         store: context.stores.get(plan.destination()).await?,
@@ -150,7 +152,8 @@ async fn say(
         limits: part_limits(context, plan.destination()).await?,
         verify,
     };
-    dry_run::run(how, plan.into_jobs(), &context.printer, context.quiet).await
+    let quiet = context.quiet;
+    dry_run::run(how, plan.into_jobs(), &context.printer, quiet, failures).await
 }
 
 /// What the service takes that `destination` is on.
@@ -172,7 +175,8 @@ async fn part_limits(_context: &Context, _destination: &str) -> Result<Option<Pa
 async fn plan(args: PutArgs, producer: Option<Arc<Producer>>, quiet: bool) -> anyhow::Result<Plan> {
     let make = move || {
         let tally = Tally::new(quiet);
-        Plan::make(&args.paths, producer, &args.folders, args.null, tally)
+        let (folders, keep_going) = (&args.folders, args.keep_going);
+        Plan::make(&args.paths, producer, folders, args.null, keep_going, tally)
     };
     tokio::task::spawn_blocking(make).await?
 }
@@ -262,7 +266,7 @@ fn options(args: &PutArgs) -> Result<WriterOptions> {
     }
     options.enable_checksums = !args.no_checksum;
     args.compression.apply(&mut options);
-    args.attributes.apply(&mut options);
+    args.attributes.apply(&mut options)?;
     if args.if_none_match {
         options.if_exists = IfExists::Fail;
     }
