@@ -258,6 +258,10 @@ pub(crate) struct ResumeArgs {
     /// They are charged for. As with --resume, 8 parts go at once.
     #[arg(long, hide_short_help = true)]
     pub(crate) keep_parts: bool,
+    /// The command line says one of these, and not the environment alone.
+    #[cfg(feature = "fs")]
+    #[arg(skip)]
+    pub(crate) typed: bool,
 }
 
 #[cfg(feature = "s3")]

@@ -12,7 +12,7 @@ use writer_core::{
     Error, ErrorKind, IfExists, ObjectMetadata, ObjectStore, PartLimits, PartPlan, Result,
     WriterOptions,
 };
-use writer_tokio::{Codec, Receipt, guess_content_type};
+use writer_tokio::{Codec, Receipt};
 
 use crate::exit;
 use crate::jobs::Job;
@@ -147,10 +147,11 @@ impl Planned {
         let wanted = how.options.codec_for(&job.uri);
         let always = how.options.codec.is_some();
         let source = job.source.to_string();
+        let mut options = how.options.clone();
+        job.guess_type(&mut options)?;
         let look = spawn_blocking(move || Look::at(&job.source, wanted, always)).await;
         let look = look.map_err(|lost| Error::new(ErrorKind::Other, lost.to_string()))??;
         let uri = job.uri;
-        let mut options = how.options.clone();
         let size = options.expected_size.or(look.size);
         options.expected_size = size.filter(|_| look.codec.is_none());
         let plan = how.limits.map(|limits| {
@@ -175,7 +176,6 @@ impl Planned {
             let most = size.map_or(most, |size| size.min(most));
             most.min(how.memory)
         });
-        guess_content_type(&uri, &mut options)?;
         let mut planned = Self {
             dry_run: true,
             source,

@@ -5,10 +5,11 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use writer_core::{Error, ErrorKind, Result, split_scheme};
+use writer_core::{Error, ErrorKind, Result, WriterOptions, split_scheme};
+use writer_tokio::guess_content_type;
 
 use crate::list::{List, name_of};
-use crate::names::{MAX_KEY_LEN, room};
+use crate::names::{MAX_KEY_LEN, is_s3, room};
 use crate::producer::Producer;
 use crate::source::Source;
 
@@ -17,6 +18,23 @@ use crate::source::Source;
 pub(crate) struct Job {
     pub(crate) source: Source,
     pub(crate) uri: String,
+}
+
+impl Job {
+    /// Sets the media type in `options`, if they ask for that: by the object's name, or else by that
+    /// of its source.
+    ///
+    /// # Errors
+    ///
+    /// If this build can't.
+    pub(crate) fn guess_type(&self, options: &mut WriterOptions) -> Result<()> {
+        if !guess_content_type(&self.uri, options)?
+            && let Some(name) = self.source.file_name().and_then(OsStr::to_str)
+        {
+            guess_content_type(name, options)?;
+        }
+        Ok(())
+    }
 }
 
 /// What the arguments of `put` say.
@@ -217,9 +235,22 @@ fn split(arguments: &[OsString]) -> Result<(Vec<&OsString>, &OsString)> {
 
 fn destination_of(argument: &OsStr) -> Result<&str> {
     match text_of(argument)? {
+        "" => Err(Error::new(
+            ErrorKind::InvalidInput,
+            "the destination has an empty name: expected s3://BUCKET/KEY or a path",
+        )),
         "-" => Err(invalid(argument, "is standard input and no destination")),
+        destination if has_no_bucket(destination) => Err(invalid(
+            argument,
+            "names no bucket: expected s3://BUCKET/KEY",
+        )),
         destination => Ok(destination),
     }
+}
+
+fn has_no_bucket(uri: &str) -> bool {
+    let path = split_scheme(uri).map(|(_scheme, path)| path);
+    is_s3(uri) && path.is_some_and(|path| path.is_empty() || path.starts_with('/'))
 }
 
 fn job(source: Source, destination: &str) -> Result<Job> {
@@ -294,6 +325,10 @@ mod tests {
             (&["-", "s3://b/p/"], "no file name"),
             (&["x/..", "s3://b/p/"], "no file name"),
             (&["a", "-"], "no destination"),
+            (&["", "s3://b/k"], "empty name: expected a file"),
+            (&["a", ""], "empty name: expected s3://"),
+            (&["a", "s3://"], "s3://: names no bucket"),
+            (&["a", "s3:///k"], "names no bucket"),
             (&["s3://b/a", "s3://b/b"], "is no source"),
         ] {
             let error = plan(arguments).unwrap_err();

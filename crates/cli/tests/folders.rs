@@ -210,6 +210,9 @@ fn links_that_lead_out_or_round_or_nowhere_are_all_named_before_anything_is_sent
         ],
     );
     assert!(folders.names().is_empty());
+    let output = put(&folders, &["--keep-going"]);
+    assert_error(&output, 2, &["leads nowhere", "4 of 6 objects failed"]);
+    assert_eq!(names(&folders.all()), ["d/good", "good"]);
 
     // What is left out does no harm.
     let left_out = ["out-*", "d/round", "nowhere"].map(|glob| format!("--exclude={glob}"));

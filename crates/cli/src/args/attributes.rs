@@ -12,7 +12,7 @@ use crate::values::parse_entry;
 #[derive(Clone, Debug, ClapArgs)]
 #[command(next_help_heading = "What is kept with an object")]
 pub(crate) struct AttributeArgs {
-    /// The object's media type. Without this it is told by its name, on S3
+    /// The object's media type. Without this it is told by its name, or by that of its source, on S3
     #[arg(long, value_name = "TYPE")]
     pub(crate) content_type: Option<String>,
     /// Leave the media type to the service where --content-type does not say it
@@ -40,6 +40,10 @@ pub(crate) struct AttributeArgs {
     /// Disks have none.
     #[arg(long, value_name = "CLASS", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) storage_class: Option<String>,
+    /// The command line says the class, and not the environment.
+    #[cfg(all(feature = "fs", feature = "s3"))]
+    #[arg(skip)]
+    pub(crate) class_is_typed: bool,
 }
 
 impl AttributeArgs {
@@ -108,6 +112,11 @@ pub(crate) struct ProtectionArgs {
     /// Most buckets have ACLs switched off, and take only that one. Needs s3:PutObjectAcl.
     #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     pub(crate) acl: Option<String>,
+    /// The first option that the command line says, and not the environment, of those that a disk
+    /// has not.
+    #[cfg(feature = "fs")]
+    #[arg(skip)]
+    pub(crate) typed: Option<&'static str>,
 }
 
 /// How the service encrypts.
@@ -127,16 +136,6 @@ pub(crate) enum Sse {
 
 #[cfg(feature = "s3")]
 impl ProtectionArgs {
-    /// The first option that is given, of those that a disk has not.
-    #[cfg(feature = "fs")]
-    pub(crate) fn first(&self) -> Option<&'static str> {
-        match self {
-            Self { sse: Some(_), .. } => Some("--sse"),
-            Self { acl: Some(_), .. } => Some("--acl"),
-            _ => None,
-        }
-    }
-
     /// The encryption that was asked for.
     ///
     /// # Errors

@@ -50,6 +50,8 @@ async fn write(
         args.verify,
     );
     let chooses = !args.folders.include.is_empty() || !args.folders.exclude.is_empty();
+    #[cfg(all(feature = "fs", feature = "s3"))]
+    let class_is_typed = args.attributes.class_is_typed;
     let memory = args.tuning.memory;
     let watching = args.watch.clone();
     let only_one = only_one(&args);
@@ -74,6 +76,10 @@ async fn write(
         exit::warn(&format!(
             "{option} does nothing here: no name ends in .zst or .gz, and --compress names no format"
         ));
+    }
+    #[cfg(all(feature = "fs", feature = "s3"))]
+    if !class_is_typed && !is_s3(plan.destination()) {
+        options.storage_class = None;
     }
     // On a disk, the name itself says it.
     options.guess_content_type = guess && is_s3(plan.destination());
@@ -111,7 +117,7 @@ async fn write(
         options: watch.over(options),
         buffered,
         verify,
-        resumes,
+        resumes: resumes && is_s3(plan.destination()),
         keep_going,
     };
     let jobs = plan.into_jobs();
