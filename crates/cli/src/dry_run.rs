@@ -7,6 +7,7 @@ use std::io::Read as _;
 use std::sync::Arc;
 
 use serde::Serialize;
+use tokio::sync::OnceCell;
 use tokio::task::{JoinHandle, spawn_blocking};
 use writer_core::{
     Error, ErrorKind, IfExists, ObjectMetadata, ObjectStore, PartLimits, PartPlan, Result,
@@ -24,6 +25,9 @@ use crate::tally::{Tally, grouped};
 /// Most objects that are looked at at once.
 const AT_ONCE: usize = 32;
 
+/// Looks at the options of a write, of several requests if that is true.
+pub(crate) type Check = Box<dyn Fn(&WriterOptions, bool) -> Result<()> + Send + Sync>;
+
 /// How objects would be written.
 pub(crate) struct How {
     pub(crate) store: Arc<dyn ObjectStore>,
@@ -32,8 +36,33 @@ pub(crate) struct How {
     pub(crate) memory: u64,
     /// What the service takes; a disk has no parts.
     pub(crate) limits: Option<PartLimits>,
+    /// Refuses a condition that the service is not known to keep.
+    pub(crate) check: Check,
+    /// Why the bucket can't be written to, once that was asked for.
+    pub(crate) missing: OnceCell<Option<Error>>,
     /// Each object is read after it was stored.
     pub(crate) verify: bool,
+}
+
+impl How {
+    /// Whether the bucket of `uri`, which is that of all, is missing: of an object that is not
+    /// there, the answer does not tell.
+    async fn missing(&self, uri: &str) -> Option<&Error> {
+        if self.limits.is_none() {
+            return None;
+        }
+        let ask = async || {
+            let listed = match self.store.list(uri).await {
+                Ok(mut objects) => objects.next_batch().await.map(drop),
+                Err(error) => Err(error),
+            };
+            // Whoever may not list may write.
+            listed
+                .err()
+                .filter(|error| error.kind() == ErrorKind::NotFound)
+        };
+        self.missing.get_or_init(ask).await.as_ref()
+    }
 }
 
 /// Prints what would become of each of `jobs`, in their order. `failures` are those of objects that
@@ -161,6 +190,9 @@ impl Planned {
         let plan = plan.transpose()?;
         let counted = plan.as_ref().zip(size);
         let parts = counted.and_then(|(plan, size)| plan.part_count(size));
+        let is_whole = parts == Some(1) && look.codec.is_none();
+        let checked = (how.check)(&options, !is_whole);
+        checked.map_err(|error| error.with_uri(&uri))?;
         let requests = parts.filter(|_| look.codec.is_none()).map(|parts| {
             let parts = u64::from(parts);
             let upload = if parts == 1 { 1 } else { parts + 2 };
@@ -191,11 +223,16 @@ impl Planned {
             reason: None,
             replaces: None,
         };
-        planned.look_at_target(&how).await;
+        planned.look_at_target(&how).await?;
         Ok(planned)
     }
 
-    async fn look_at_target(&mut self, how: &How) {
+    /// Looks at what is there.
+    ///
+    /// # Errors
+    ///
+    /// If not even the bucket is.
+    async fn look_at_target(&mut self, how: &How) -> Result<()> {
         let options = &how.options;
         match how.store.stat(&self.uri).await {
             Ok(found) => {
@@ -205,6 +242,9 @@ impl Planned {
                 self.replaces = Some(Replaced(found));
             }
             Err(error) if error.kind() == ErrorKind::NotFound => {
+                if let Some(error) = how.missing(&self.uri).await {
+                    return Err(about(error, &self.uri));
+                }
                 self.outcome = match options.if_match {
                     Some(_) => "refuse",
                     None => "create",
@@ -217,6 +257,7 @@ impl Planned {
                 });
             }
         }
+        Ok(())
     }
 
     /// All of it, for people.
@@ -266,6 +307,15 @@ impl Planned {
             (_, None, None) => "what it replaces is not known".to_owned(),
         });
         facts
+    }
+}
+
+/// `error`, which is that of a bucket, as one of the object at `uri`.
+fn about(error: &Error, uri: &str) -> Error {
+    let told = Error::new(error.kind(), error.message()).with_uri(uri);
+    match error.code() {
+        Some(code) => told.with_code(code),
+        None => told,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::env;
 use std::sync::Arc;
 
+use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
 use writer_core::{Error, ErrorKind, IfExists, ObjectStore, PartLimits, Result, WriterOptions};
 use writer_tokio::MemoryBudget;
@@ -11,7 +12,7 @@ use super::Context;
 use crate::args::watch::WatchArgs;
 use crate::args::{PutArgs, TuningArgs};
 use crate::batch::{self, How, Outcome};
-use crate::dry_run;
+use crate::dry_run::{self, Check};
 use crate::exit;
 use crate::jobs::Job;
 use crate::names::is_s3;
@@ -151,30 +152,35 @@ async fn say(
     verify: bool,
     failures: Tally,
 ) -> anyhow::Result<()> {
+    let (limits, check) = service(context, plan.destination()).await?;
     let how = dry_run::How {
         store: context.stores.get(plan.destination()).await?,
         options,
         memory,
-        limits: part_limits(context, plan.destination()).await?,
+        limits,
+        check,
+        missing: OnceCell::new(),
         verify,
     };
     let quiet = context.quiet;
     dry_run::run(how, plan.into_jobs(), &context.printer, quiet, failures).await
 }
 
-/// What the service takes that `destination` is on.
+/// What the service takes that `destination` is on, and what it refuses.
 #[cfg(feature = "s3")]
-async fn part_limits(context: &Context, destination: &str) -> Result<Option<PartLimits>> {
+async fn service(context: &Context, destination: &str) -> Result<(Option<PartLimits>, Check)> {
     if !is_s3(destination) {
-        return Ok(None);
+        return Ok((None, Box::new(|_, _| Ok(()))));
     }
     let store = context.stores.s3(destination).await?;
-    Ok(Some(store.service().part_limits))
+    let limits = store.service().part_limits;
+    let check = move |options: &_, multipart| store.condition(options, multipart).map(drop);
+    Ok((Some(limits), Box::new(check)))
 }
 
 #[cfg(not(feature = "s3"))]
-async fn part_limits(_context: &Context, _destination: &str) -> Result<Option<PartLimits>> {
-    Ok(None)
+async fn service(_context: &Context, _destination: &str) -> Result<(Option<PartLimits>, Check)> {
+    Ok((None, Box::new(|_, _| Ok(()))))
 }
 
 /// Everything that can be known to be wrong before any object is written.
