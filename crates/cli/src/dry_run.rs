@@ -21,6 +21,7 @@ use crate::json;
 use crate::printer::{Printer, one_line};
 use crate::source::Source;
 use crate::tally::{Tally, grouped};
+use crate::watch::human;
 
 /// Most objects that are looked at at once.
 const AT_ONCE: usize = 32;
@@ -104,10 +105,8 @@ pub(crate) async fn run(
         }
     }
     if objects > 1 && !quiet {
-        let (objects, bytes) = (grouped(objects), grouped(bytes));
-        exit::notice(&format!(
-            "{objects} objects, {bytes} bytes; nothing was written"
-        ));
+        let (objects, bytes) = (grouped(objects), human(bytes as f64));
+        exit::notice(&format!("{objects} objects, {bytes}; nothing was written"));
     }
     let failed = failures.count();
     failures.into_result(format!(

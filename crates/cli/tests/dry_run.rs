@@ -87,10 +87,7 @@ fn people_read_a_line_for_each_object() {
             ),
         ]
     );
-    assert_eq!(
-        stderr(&output),
-        "3 objects, 22 bytes; nothing was written\n"
-    );
+    assert_eq!(stderr(&output), "3 objects, 22 B; nothing was written\n");
     assert_eq!(server.keys(), ["p/d/a.csv"]);
 }
 
