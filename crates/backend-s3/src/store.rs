@@ -167,16 +167,14 @@ impl S3ObjectStore {
         &self.0.budget
     }
 
-    /// How the condition of a write will be kept; `multipart` unless it is known to be one request.
+    /// How the condition of a write with `options` will be kept, `None` if it has none; `multipart`
+    /// unless the object is known to be one part. Nothing is sent.
     ///
     /// # Errors
     ///
-    /// If it might not be.
-    pub(crate) fn condition(
-        &self,
-        options: &WriterOptions,
-        multipart: bool,
-    ) -> Result<Option<Condition>> {
+    /// [`ErrorKind::Unsupported`](writer_core::ErrorKind::Unsupported) if it might not be kept:
+    /// a writer would be refused, too.
+    pub fn condition(&self, options: &WriterOptions, multipart: bool) -> Result<Option<Condition>> {
         self.0.conditions.on(&self.0.profile, options, multipart)
     }
 

@@ -7,6 +7,8 @@ mod compression;
 mod connection;
 pub(crate) mod output;
 mod reading;
+#[cfg(feature = "s3")]
+mod resuming;
 mod tools;
 mod variables;
 pub(crate) mod watch;
@@ -23,6 +25,8 @@ pub(crate) use self::compression::{CompressionArgs, DecodingArgs};
 #[cfg(feature = "s3")]
 pub(crate) use self::connection::{Conditions, ConnectionArgs, PayloadSigning, S3WriteArgs};
 pub(crate) use self::reading::ReadingArgs;
+#[cfg(feature = "s3")]
+pub(crate) use self::resuming::ResumeArgs;
 pub(crate) use self::tools::{CompletionsArgs, ManArgs};
 pub(crate) use self::variables::parse;
 #[cfg(feature = "s3")]
@@ -235,44 +239,6 @@ pub(crate) enum Payer {
     Requester,
 }
 
-/// Uploads to S3 that stop before their end, and those that did.
-#[cfg(feature = "s3")]
-#[derive(Clone, Debug, Default, ClapArgs)]
-#[command(next_help_heading = "Resuming (S3)")]
-pub(crate) struct ResumeArgs {
-    /// Take up the newest upload of the object that stopped, and send only what is missing
-    ///
-    /// Each part that is there is compared by its checksum first. What fails again keeps its parts.
-    /// Fewer parts go at once (8), so that more of them are whole when it stops. If there is no
-    /// such upload, a new one begins.
-    #[arg(long)]
-    pub(crate) resume: bool,
-    /// Take up this upload; `uploads list` shows them
-    ///
-    /// Needed for one that was written to in the last 5 minutes, because somebody may still be at
-    /// it.
-    #[arg(long, value_name = "ID", hide_short_help = true)]
-    pub(crate) upload_id: Option<String>,
-    /// Leave the parts of uploads that fail or are interrupted, for --resume
-    ///
-    /// They are charged for. As with --resume, 8 parts go at once.
-    #[arg(long, hide_short_help = true)]
-    pub(crate) keep_parts: bool,
-}
-
-#[cfg(feature = "s3")]
-impl ResumeArgs {
-    /// True if an upload is to be taken up.
-    pub(crate) fn resumes(&self) -> bool {
-        self.resume || self.upload_id.is_some()
-    }
-
-    /// True if what is stored is to stay for another time.
-    pub(crate) fn keeps(&self) -> bool {
-        self.resumes() || self.keep_parts
-    }
-}
-
 #[cfg(feature = "s3")]
 #[derive(Debug, ClapArgs)]
 pub(crate) struct UploadsArgs {
@@ -367,6 +333,8 @@ pub(crate) struct PutArgs {
     /// Go on after an object has failed
     ///
     /// Without this no other is begun then; those that are on their way are finished in any case.
+    /// With it, what can't be sent at all (a source that is not there, two of one object) is an
+    /// error, too, and the rest is sent.
     #[arg(long)]
     pub(crate) keep_going: bool,
     /// Only say what would be written, and what it would replace

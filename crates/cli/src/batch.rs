@@ -156,7 +156,7 @@ impl Batch {
                     return Ok(());
                 }
                 let span = tracing::info_span!("put", source = %job.source, uri = %job.uri);
-                match self.put(&job.uri, input).instrument(span).await {
+                match self.put(&job, input).instrument(span).await {
                     Ok(receipt) => self.stored(&job, &receipt).await?,
                     Err(error) => self.failed(error),
                 }
@@ -191,7 +191,7 @@ impl Batch {
         lock(&self.jobs).next()
     }
 
-    async fn put(&self, uri: &str, input: Result<Input>) -> Result<ObjectMetadata> {
+    async fn put(&self, job: &Job, input: Result<Input>) -> Result<ObjectMetadata> {
         let start = Instant::now();
         let mut input = input?;
         if self.how.buffered {
@@ -199,9 +199,9 @@ impl Batch {
         }
         // Never closed.
         let _slots = self.slots.acquire_many(self.parts(&input)).await;
-        let receipt = self.store(uri, input).await?;
+        let receipt = self.store(job, input).await?;
         if self.how.verify {
-            read_back(&*self.how.store, uri, &receipt).await?;
+            read_back(&*self.how.store, &job.uri, &receipt).await?;
         }
         let seconds = start.elapsed().as_secs_f64();
         tracing::info!(
@@ -228,11 +228,16 @@ impl Batch {
         u32::try_from(parts).unwrap_or(u32::MAX)
     }
 
-    async fn store(&self, uri: &str, input: Input) -> Result<ObjectMetadata> {
+    async fn store(&self, job: &Job, input: Input) -> Result<ObjectMetadata> {
         let mut options = self.how.options.clone();
+        job.guess_type(&mut options)?;
         // What the user says of the size comes first, and must be true.
         options.expected_size = options.expected_size.or(input.size());
-        let mut writer = self.how.store.create_writer(uri, Some(options)).await?;
+        let mut writer = self
+            .how
+            .store
+            .create_writer(&job.uri, Some(options))
+            .await?;
         match input.feed(&mut *writer).await {
             Ok(()) => writer.finish().await.map_err(|error| self.sized(error)),
             Err(error) => {

@@ -7,12 +7,13 @@ use std::io::Read as _;
 use std::sync::Arc;
 
 use serde::Serialize;
+use tokio::sync::OnceCell;
 use tokio::task::{JoinHandle, spawn_blocking};
 use writer_core::{
     Error, ErrorKind, IfExists, ObjectMetadata, ObjectStore, PartLimits, PartPlan, Result,
     WriterOptions,
 };
-use writer_tokio::{Codec, Receipt, guess_content_type};
+use writer_tokio::{Codec, Receipt};
 
 use crate::exit;
 use crate::jobs::Job;
@@ -20,9 +21,13 @@ use crate::json;
 use crate::printer::{Printer, one_line};
 use crate::source::Source;
 use crate::tally::{Tally, grouped};
+use crate::watch::human;
 
 /// Most objects that are looked at at once.
 const AT_ONCE: usize = 32;
+
+/// Looks at the options of a write, of several requests if that is true.
+pub(crate) type Check = Box<dyn Fn(&WriterOptions, bool) -> Result<()> + Send + Sync>;
 
 /// How objects would be written.
 pub(crate) struct How {
@@ -32,11 +37,36 @@ pub(crate) struct How {
     pub(crate) memory: u64,
     /// What the service takes; a disk has no parts.
     pub(crate) limits: Option<PartLimits>,
+    /// Refuses a condition that the service is not known to keep.
+    pub(crate) check: Check,
+    /// Why the bucket can't be written to, once that was asked for.
+    pub(crate) missing: OnceCell<Option<Error>>,
     /// Each object is read after it was stored.
     pub(crate) verify: bool,
 }
 
-/// Prints what would become of each of `jobs`, in their order.
+impl How {
+    /// Whether the bucket of `uri`, which is that of all, is missing: of an object that is not
+    /// there, the answer does not tell.
+    async fn missing(&self, uri: &str) -> Option<&Error> {
+        // A disk has no buckets.
+        self.limits?;
+        let ask = async || {
+            let listed = match self.store.list(uri).await {
+                Ok(mut objects) => objects.next_batch().await.map(drop),
+                Err(error) => Err(error),
+            };
+            // Whoever may not list may write.
+            listed
+                .err()
+                .filter(|error| error.kind() == ErrorKind::NotFound)
+        };
+        self.missing.get_or_init(ask).await.as_ref()
+    }
+}
+
+/// Prints what would become of each of `jobs`, in their order. `failures` are those of objects that
+/// could not be written, as was told before.
 ///
 /// # Errors
 ///
@@ -46,9 +76,10 @@ pub(crate) async fn run(
     jobs: impl Iterator<Item = Job>,
     printer: &Printer,
     quiet: bool,
+    mut failures: Tally,
 ) -> anyhow::Result<()> {
     let (how, mut jobs) = (Arc::new(how), jobs.peekable());
-    let (mut objects, mut bytes, mut failures) = (0u64, 0u64, Tally::new(quiet));
+    let (mut objects, mut bytes) = (failures.count(), 0u64);
     while jobs.peek().is_some() {
         let some: Vec<JoinHandle<Result<Planned>>> = jobs
             .by_ref()
@@ -74,10 +105,8 @@ pub(crate) async fn run(
         }
     }
     if objects > 1 && !quiet {
-        let (objects, bytes) = (grouped(objects), grouped(bytes));
-        exit::notice(&format!(
-            "{objects} objects, {bytes} bytes; nothing was written"
-        ));
+        let (objects, bytes) = (grouped(objects), human(bytes as f64));
+        exit::notice(&format!("{objects} objects, {bytes}; nothing was written"));
     }
     let failed = failures.count();
     failures.into_result(format!(
@@ -145,10 +174,11 @@ impl Planned {
         let wanted = how.options.codec_for(&job.uri);
         let always = how.options.codec.is_some();
         let source = job.source.to_string();
+        let mut options = how.options.clone();
+        job.guess_type(&mut options)?;
         let look = spawn_blocking(move || Look::at(&job.source, wanted, always)).await;
         let look = look.map_err(|lost| Error::new(ErrorKind::Other, lost.to_string()))??;
         let uri = job.uri;
-        let mut options = how.options.clone();
         let size = options.expected_size.or(look.size);
         options.expected_size = size.filter(|_| look.codec.is_none());
         let plan = how.limits.map(|limits| {
@@ -158,6 +188,9 @@ impl Planned {
         let plan = plan.transpose()?;
         let counted = plan.as_ref().zip(size);
         let parts = counted.and_then(|(plan, size)| plan.part_count(size));
+        let is_whole = parts == Some(1) && look.codec.is_none();
+        let checked = (how.check)(&options, !is_whole);
+        checked.map_err(|error| error.with_uri(&uri))?;
         let requests = parts.filter(|_| look.codec.is_none()).map(|parts| {
             let parts = u64::from(parts);
             let upload = if parts == 1 { 1 } else { parts + 2 };
@@ -173,7 +206,6 @@ impl Planned {
             let most = size.map_or(most, |size| size.min(most));
             most.min(how.memory)
         });
-        guess_content_type(&uri, &mut options)?;
         let mut planned = Self {
             dry_run: true,
             source,
@@ -189,11 +221,16 @@ impl Planned {
             reason: None,
             replaces: None,
         };
-        planned.look_at_target(&how).await;
+        planned.look_at_target(&how).await?;
         Ok(planned)
     }
 
-    async fn look_at_target(&mut self, how: &How) {
+    /// Looks at what is there.
+    ///
+    /// # Errors
+    ///
+    /// If not even the bucket is.
+    async fn look_at_target(&mut self, how: &How) -> Result<()> {
         let options = &how.options;
         match how.store.stat(&self.uri).await {
             Ok(found) => {
@@ -203,6 +240,9 @@ impl Planned {
                 self.replaces = Some(Replaced(found));
             }
             Err(error) if error.kind() == ErrorKind::NotFound => {
+                if let Some(error) = how.missing(&self.uri).await {
+                    return Err(about(error, &self.uri));
+                }
                 self.outcome = match options.if_match {
                     Some(_) => "refuse",
                     None => "create",
@@ -215,6 +255,7 @@ impl Planned {
                 });
             }
         }
+        Ok(())
     }
 
     /// All of it, for people.
@@ -264,6 +305,15 @@ impl Planned {
             (_, None, None) => "what it replaces is not known".to_owned(),
         });
         facts
+    }
+}
+
+/// `error`, which is that of a bucket, as one of the object at `uri`.
+fn about(error: &Error, uri: &str) -> Error {
+    let told = Error::new(error.kind(), error.message()).with_uri(uri);
+    match error.code() {
+        Some(code) => told.with_code(code),
+        None => told,
     }
 }
 

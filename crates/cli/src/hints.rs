@@ -76,6 +76,9 @@ fn by_text(text: &str) -> Option<&'static str> {
 
 fn by_kind(kind: ErrorKind, text: &str) -> Option<&'static str> {
     Some(match kind {
+        ErrorKind::NotFound if text.contains(['*', '?']) => {
+            "names are taken as they are: * and ? stand for themselves"
+        }
         ErrorKind::NotFound if text.contains("bucket") => by_code("NoSuchBucket")?,
         ErrorKind::AccessDenied if text.contains("s3://") => {
             "writing needs s3:PutObject and s3:AbortMultipartUpload, reading s3:GetObject, listing \

@@ -5,10 +5,11 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use writer_core::{Error, ErrorKind, Result, split_scheme};
+use writer_core::{Error, ErrorKind, Result, WriterOptions, split_scheme};
+use writer_tokio::guess_content_type;
 
 use crate::list::{List, name_of};
-use crate::names::{MAX_KEY_LEN, room};
+use crate::names::{MAX_KEY_LEN, is_s3, room};
 use crate::producer::Producer;
 use crate::source::Source;
 
@@ -19,6 +20,23 @@ pub(crate) struct Job {
     pub(crate) uri: String,
 }
 
+impl Job {
+    /// Sets the media type in `options`, if they ask for that: by the object's name, or else by that
+    /// of its source.
+    ///
+    /// # Errors
+    ///
+    /// If this build can't.
+    pub(crate) fn guess_type(&self, options: &mut WriterOptions) -> Result<()> {
+        if !guess_content_type(&self.uri, options)?
+            && let Some(name) = self.source.file_name().and_then(OsStr::to_str)
+        {
+            guess_content_type(name, options)?;
+        }
+        Ok(())
+    }
+}
+
 /// What the arguments of `put` say.
 #[derive(Debug)]
 pub(crate) struct Request {
@@ -26,7 +44,7 @@ pub(crate) struct Request {
     pub(crate) jobs: Vec<Job>,
     /// Folders whose files are to be written below the destination.
     pub(crate) folders: Vec<PathBuf>,
-    /// Names that lists have, and that no object can have.
+    /// What is wrong with the names of some of several sources, which no object can have.
     pub(crate) refused: Vec<Error>,
     /// The destination came before the source.
     pub(crate) swapped: bool,
@@ -61,6 +79,7 @@ pub(crate) fn parse(arguments: &[OsString], how: Reading) -> Result<Request> {
         return Err(invalid(destination, text));
     }
     refuse_stdin_twice(&sources)?;
+    let is_alone = sources.len() == 1;
     let mut request = Request {
         destination: destination.to_owned(),
         jobs: Vec::new(),
@@ -75,14 +94,14 @@ pub(crate) fn parse(arguments: &[OsString], how: Reading) -> Result<Request> {
                 return Err(invalid(destination, text));
             }
             Some(list) => request.add_list(&list, how)?,
-            None => request.add(argument, how.recursive)?,
+            None => request.add(argument, how.recursive, is_alone)?,
         }
     }
     Ok(request)
 }
 
 impl Request {
-    fn add(&mut self, argument: &OsStr, recursive: bool) -> Result<()> {
+    fn add(&mut self, argument: &OsStr, recursive: bool, is_alone: bool) -> Result<()> {
         let source = Source::parse(argument)?;
         match source.folder().filter(|_| recursive) {
             Some(_) if !self.destination.ends_with('/') => {
@@ -90,7 +109,11 @@ impl Request {
                 return Err(invalid(&self.destination, text));
             }
             Some(folder) => self.folders.push(folder.to_owned()),
-            None => self.jobs.push(job(source, &self.destination)?),
+            None => match job(source, &self.destination) {
+                Ok(job) => self.jobs.push(job),
+                Err(error) if is_alone => return Err(error),
+                Err(error) => self.refused.push(error),
+            },
         }
         Ok(())
     }
@@ -212,9 +235,22 @@ fn split(arguments: &[OsString]) -> Result<(Vec<&OsString>, &OsString)> {
 
 fn destination_of(argument: &OsStr) -> Result<&str> {
     match text_of(argument)? {
+        "" => Err(Error::new(
+            ErrorKind::InvalidInput,
+            "the destination has an empty name: expected s3://BUCKET/KEY or a path",
+        )),
         "-" => Err(invalid(argument, "is standard input and no destination")),
+        destination if has_no_bucket(destination) => Err(invalid(
+            argument,
+            "names no bucket: expected s3://BUCKET/KEY",
+        )),
         destination => Ok(destination),
     }
+}
+
+fn has_no_bucket(uri: &str) -> bool {
+    let path = split_scheme(uri).map(|(_scheme, path)| path);
+    is_s3(uri) && path.is_some_and(|path| path.is_empty() || path.starts_with('/'))
 }
 
 fn job(source: Source, destination: &str) -> Result<Job> {
@@ -289,6 +325,10 @@ mod tests {
             (&["-", "s3://b/p/"], "no file name"),
             (&["x/..", "s3://b/p/"], "no file name"),
             (&["a", "-"], "no destination"),
+            (&["", "s3://b/k"], "empty name: expected a file"),
+            (&["a", ""], "empty name: expected s3://"),
+            (&["a", "s3://"], "s3://: names no bucket"),
+            (&["a", "s3:///k"], "names no bucket"),
             (&["s3://b/a", "s3://b/b"], "is no source"),
         ] {
             let error = plan(arguments).unwrap_err();

@@ -29,7 +29,7 @@ impl List {
     ///
     /// # Errors
     ///
-    /// If it can't be read.
+    /// If it can't be read; [`ErrorKind::InvalidInput`] if a name has a NUL byte, which none can.
     pub(crate) fn read(&self, null: bool) -> Result<Vec<PathBuf>> {
         let mut bytes = Vec::new();
         let read = match self.is_stdin() {
@@ -41,6 +41,11 @@ impl List {
             let kind = Error::from(error).kind();
             Error::new(kind, text).with_uri(format!("@{}", self.0.display()))
         })?;
+        if !null && bytes.contains(&0) {
+            let text = "has NUL bytes, which no name has: -0 (--null) takes them for its ends";
+            let uri = format!("@{}", self.0.display());
+            return Err(Error::new(ErrorKind::InvalidInput, text).with_uri(uri));
+        }
         let end = if null { 0 } else { b'\n' };
         let names = bytes.split(|byte| *byte == end);
         let names = names.filter(|name| !name.is_empty());
@@ -101,7 +106,8 @@ mod tests {
     #[test]
     fn nothing_in_a_line_is_special() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        fs::write(file.path(), b"a\n\n# b\n - \nc\r\n\xff\0d\ne").unwrap();
+        let write = |bytes: &[u8]| fs::write(file.path(), bytes).unwrap();
+        write(b"a\n\n# b\n - \nc\r\n\xff\ne");
         let list = List(file.path().into());
         let read = |null| -> Vec<Vec<u8>> {
             let paths = list.read(null).unwrap().into_iter();
@@ -109,8 +115,11 @@ mod tests {
         };
         assert_eq!(
             read(false),
-            [&b"a"[..], b"# b", b" - ", b"c\r", b"\xff\0d", b"e"]
+            [&b"a"[..], b"# b", b" - ", b"c\r", b"\xff", b"e"]
         );
+        write(b"a\n\n# b\n - \nc\r\n\xff\0d\ne");
+        let error = list.read(false).unwrap_err();
+        assert!(error.to_string().contains("-0 (--null)"), "{error}");
         assert_eq!(read(true), [&b"a\n\n# b\n - \nc\r\n\xff"[..], b"d\ne"]);
     }
 

@@ -21,6 +21,11 @@ pub(crate) fn room(uri: &str) -> Option<usize> {
     }
 }
 
+/// True if a shell would take a name in `uri` for a pattern, and not for a name.
+pub(crate) fn has_wildcard(uri: &str) -> bool {
+    uri.contains(['*', '?'])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

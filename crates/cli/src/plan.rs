@@ -1,7 +1,7 @@
 //! All that is to be written, known and found to be possible before anything is sent.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
@@ -28,6 +28,8 @@ pub(crate) struct Plan {
     folders: Vec<Folder>,
     /// The destination came before the one source.
     swapped: bool,
+    /// What can't be written, and was told, where the rest is written all the same.
+    refused: Tally,
 }
 
 impl Plan {
@@ -37,35 +39,47 @@ impl Plan {
     ///
     /// # Errors
     ///
-    /// If the arguments contradict each other, a source is not there, or a name can't be that of
-    /// an object.
+    /// If the arguments contradict each other. Unless it is to `keep_going` without them: if a
+    /// source is not there, or a name can't be that of an object.
     pub(crate) fn make(
         arguments: &[OsString],
         producer: Option<Arc<Producer>>,
         folders: &FolderArgs,
         null: bool,
+        keep_going: bool,
         mut tally: Tally,
     ) -> anyhow::Result<Self> {
         let how = Reading {
             recursive: folders.recursive,
             null,
         };
-        let request = match producer {
+        let mut request = match producer {
             Some(producer) => jobs::of_command(arguments, producer)?,
             None => jobs::parse(arguments, how)?,
         };
-        check(&request, &mut tally)?;
+        check(&mut request, &mut tally)?;
         let swapped = request.swapped;
         let rules = Rules::new(folders, &request.destination)?;
-        let walks = request.folders.into_iter();
-        let folders = walks.map(|root| Folder::walk(root, &rules, &mut tally));
-        let plan = Self {
-            folders: folders.collect::<Result<_>>()?,
+        let mut folders = Vec::new();
+        for root in request.folders {
+            match Folder::walk(root, &rules, &mut tally) {
+                Ok(folder) => folders.push(folder),
+                Err(error) if keep_going => tally.add(&error.into()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let mut plan = Self {
+            folders,
             jobs: request.jobs,
             destination: request.destination,
             swapped,
+            refused: Tally::default(),
         };
         plan.refuse_collisions(&mut tally);
+        if keep_going {
+            plan.refused = tally;
+            return Ok(plan);
+        }
         let text = format!(
             "nothing was sent, because of {} that can't be objects or be looked at",
             match tally.count() {
@@ -75,6 +89,11 @@ impl Plan {
         );
         tally.into_result(text)?;
         Ok(plan)
+    }
+
+    /// What can't be written, and was told: its errors count with those that follow.
+    pub(crate) fn take_refused(&mut self) -> Tally {
+        std::mem::take(&mut self.refused)
     }
 
     /// What the URIs of all objects begin with.
@@ -135,12 +154,27 @@ impl Plan {
     }
 
     /// Complains of objects that have two sources and, where names are paths, of those that would
-    /// have to be folders as well.
-    fn refuse_collisions(&self, tally: &mut Tally) {
+    /// have to be folders as well; none of them stays.
+    fn refuse_collisions(&mut self, tally: &mut Tally) {
         // Files of one folder have names of their own.
         if self.jobs.len() + self.folders.len() < 2 {
             return;
         }
+        let refused = self.collisions(tally);
+        if refused.is_empty() {
+            return;
+        }
+        let start = self.destination.len();
+        let stays = |name: &str| !refused.contains(name);
+        self.jobs.retain(|job| stays(&job.uri[start..]));
+        for folder in &mut self.folders {
+            folder.files.retain(|file| stays(file));
+        }
+    }
+
+    /// The names that can't all be objects, each of which is told.
+    fn collisions(&self, tally: &mut Tally) -> HashSet<String> {
+        let mut refused = HashSet::new();
         let mut sources: HashMap<&str, Origin<'_>> = HashMap::new();
         for (name, origin) in self.origins() {
             match sources.entry(name) {
@@ -151,11 +185,12 @@ impl Plan {
                     let (one, other) = (other.get().path(name), origin.path(name));
                     let text = format!("two sources would become this one object: {one}, {other}");
                     tally.add(&self.error(name, text).into());
+                    refused.insert(name.to_owned());
                 }
             }
         }
         if is_s3(&self.destination) {
-            return;
+            return refused;
         }
         for (name, origin) in self.origins() {
             let ends = name.match_indices('/').map(|(end, _)| end);
@@ -164,8 +199,10 @@ impl Plan {
                 let path = origin.path(name);
                 let text = format!("would be a file, and a folder because of {path}");
                 tally.add(&self.error(file, text).into());
+                refused.extend([file.to_owned(), name.to_owned()]);
             }
         }
+        refused
     }
 
     /// The names of all objects, as far as they differ, and where they come from.
@@ -190,23 +227,26 @@ impl Plan {
 ///
 /// # Errors
 ///
-/// What is wrong with the only source; with several, all is told to `tally`.
-fn check(request: &Request, tally: &mut Tally) -> Result<()> {
+/// What is wrong with the only source; with several, all is told to `tally`, and does not stay.
+fn check(request: &mut Request, tally: &mut Tally) -> Result<()> {
     let sound = |job: &Job| {
         job.source.check()?;
         jobs::refuse_folder(&job.uri)
     };
-    if let ([job], []) = (&request.jobs[..], &request.refused[..]) {
+    let is_alone = request.refused.is_empty() && request.folders.is_empty();
+    if let ([job], true) = (&request.jobs[..], is_alone) {
         return sound(job);
     }
-    for error in &request.refused {
-        tally.add(&error.clone().into());
+    for error in request.refused.drain(..) {
+        tally.add(&error.into());
     }
-    for job in &request.jobs {
-        if let Err(error) = sound(job) {
-            tally.add(&error.into());
+    request.jobs.retain(|job| {
+        let sound = sound(job);
+        if let Err(error) = &sound {
+            tally.add(&error.clone().into());
         }
-    }
+        sound.is_ok()
+    });
     Ok(())
 }
 
@@ -249,12 +289,13 @@ mod tests {
             jobs: jobs.iter().map(job).collect(),
             folders: folders.iter().enumerate().map(folder).collect(),
             swapped: false,
+            refused: Tally::default(),
         }
     }
 
     fn collisions(plan: &Plan) -> u64 {
         let mut tally = Tally::new(true);
-        plan.refuse_collisions(&mut tally);
+        plan.collisions(&mut tally);
         tally.count()
     }
 
@@ -284,6 +325,19 @@ mod tests {
         assert_eq!(collisions(&plan(s3, &["a", "b"], &[&["c"], &["d/a"]])), 0);
         assert_eq!(collisions(&plan(s3, &["a", "a"], &[])), 1);
         assert_eq!(collisions(&plan(s3, &["a"], &[&["a", "b"], &["b"]])), 2);
+    }
+
+    #[test]
+    fn none_of_those_that_collide_stays() {
+        let names = |mut plan: Plan| {
+            plan.refuse_collisions(&mut Tally::new(true));
+            let jobs = plan.into_jobs().map(|job| job.uri);
+            jobs.collect::<Vec<_>>()
+        };
+        let twice = plan("s3://b/p/", &["a", "x"], &[&["a", "b"], &["b", "c"]]);
+        assert_eq!(names(twice), ["s3://b/p/x", "s3://b/p/c"]);
+        let above = plan("d/", &["x"], &[&["a/b"], &["a/b/c/d", "a/bc"]]);
+        assert_eq!(names(above), ["d/x", "d/a/bc"]);
     }
 
     #[test]

@@ -34,10 +34,14 @@ impl Source {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidInput`] for any other URI.
+    /// [`ErrorKind::InvalidInput`] for any other URI, and for an empty name.
     pub(crate) fn parse(argument: &OsStr) -> Result<Self> {
         if argument == "-" {
             return Ok(Self::Stdin);
+        }
+        if argument.is_empty() {
+            let text = "a source has an empty name: expected a file, or `-` for standard input";
+            return Err(Error::new(ErrorKind::InvalidInput, text));
         }
         // Of bytes, not of characters: a path need not be UTF-8.
         if let Some((scheme, path)) = argument.as_bytes().split_at_checked(b"file://".len())

@@ -98,7 +98,7 @@ impl Stores {
 /// A disk has one staged file, which nobody can take up.
 #[cfg(all(feature = "fs", feature = "s3"))]
 fn refuse_resuming(how: &crate::args::ResumeArgs) -> Result<()> {
-    if how.keeps() {
+    if how.typed {
         let text = "only uploads to S3 can be resumed: leave out --resume and --keep-parts";
         return Err(Error::new(ErrorKind::InvalidInput, text));
     }
@@ -108,7 +108,7 @@ fn refuse_resuming(how: &crate::args::ResumeArgs) -> Result<()> {
 /// Who may read a file, and how it is encrypted, is the disk's.
 #[cfg(all(feature = "fs", feature = "s3"))]
 fn refuse_protection(how: &crate::args::attributes::ProtectionArgs) -> Result<()> {
-    match how.first() {
+    match how.typed {
         Some(option) => {
             let text = format!("{option} is for objects on S3: a disk has nothing like it");
             Err(Error::new(ErrorKind::Unsupported, text))

@@ -16,7 +16,8 @@ use crate::tally::grouped;
 use crate::usage;
 
 pub(crate) use self::bar::Goal;
-use self::bar::{Bar, human, is_wanted};
+pub(crate) use self::bar::human;
+use self::bar::{Bar, is_wanted};
 use self::numbers::Numbers;
 pub(crate) use self::reading::watched;
 pub(crate) use self::trace::Trace;

@@ -79,6 +79,25 @@ fn a_type_that_is_said_comes_before_that_of_the_name() {
 }
 
 #[test]
+fn a_name_that_tells_no_type_leaves_it_to_that_of_the_source() {
+    let server = server();
+    let folders = Folders::new();
+    let source = folders.source("table.csv", b"a,b\n");
+    for (key, expected) in [("table", "text/csv"), ("table.json", "application/json")] {
+        let uri = format!("s3://test/{key}");
+        let mut put = cli(&server);
+        put.args(["put", "--json", "--dry-run"]).arg(&source);
+        let planned = stdout(&put.arg(&uri).output().unwrap());
+        let text = format!("\"content_type\":\"{expected}\"");
+        assert!(planned.contains(&text), "{planned}");
+        let mut put = cli(&server);
+        assert_code(&put.arg("put").arg(&source).arg(&uri).output().unwrap(), 0);
+        let kept = server.object(key).unwrap().attributes.content_type.clone();
+        assert_eq!(kept, expected);
+    }
+}
+
+#[test]
 fn a_disk_keeps_what_it_can_and_refuses_the_rest() {
     let folders = Folders::new();
     let source = folders.source("a", b"abc");
@@ -108,6 +127,11 @@ fn what_makes_no_sense_is_refused() {
         (&["--sse-kms-key-id=k"], "--sse"),
         (&["--sse=rot13"], "rot13"),
         (&["--tag=novalue"], "KEY=VALUE"),
+        (
+            &["--tag=a=1", "--tag=b=1", "--tag=a=2"],
+            "the key \"a\" twice",
+        ),
+        (&["--metadata=k=1", "--metadata=k=1"], "the key \"k\" twice"),
         (&["--cache-control="], "cache_control"),
     ] {
         assert_error(&put(&server, options), 2, &[named]);

@@ -6,7 +6,7 @@
 mod common;
 
 use common::server::{cli, server};
-use common::{Folders, assert_code, assert_error, bytes, run, s3_cli, stderr, stdout};
+use common::{Folders, assert_code, assert_error, bytes, printed, run, s3_cli, stderr, stdout};
 use serde_json::{Value, json};
 use testkit::server::{Fault, TestServer};
 
@@ -87,10 +87,7 @@ fn people_read_a_line_for_each_object() {
             ),
         ]
     );
-    assert_eq!(
-        stderr(&output),
-        "3 objects, 22 bytes; nothing was written\n"
-    );
+    assert_eq!(stderr(&output), "3 objects, 22 B; nothing was written\n");
     assert_eq!(server.keys(), ["p/d/a.csv"]);
 }
 
@@ -133,6 +130,50 @@ fn what_can_not_be_looked_at_and_what_would_be_refused_is_said() {
     let output = on(&server, &["--part-size=1M", source, "s3://test/k"]);
     assert_error(&output, 2, &["part size", "s3://test/k"]);
     assert_eq!(server.object("k").unwrap().bytes(), "old");
+}
+
+#[test]
+fn what_the_upload_would_fail_with_is_said_with_its_code() {
+    let server = server();
+    let folders = Folders::new();
+    let source = folders.source("a", b"abc");
+    let source = source.to_str().unwrap();
+    for option in ["--if-none-match", "--if-match=abc"] {
+        let arguments = ["--service=unknown", option, source, "s3://test/k"];
+        let text = "is not known to keep the condition";
+        assert_error(
+            &on(&server, &arguments),
+            2,
+            &["s3://test/k: ", text, "hint: "],
+        );
+        let mut put = cli(&server);
+        assert_error(
+            &put.arg("put").args(arguments).output().unwrap(),
+            2,
+            &[text],
+        );
+        let trusted = [
+            "--conditions=trust",
+            "--service=unknown",
+            option,
+            source,
+            "s3://test/k",
+        ];
+        assert_code(&on(&server, &trusted), 0);
+    }
+    folders.source("b", b"abc");
+    let folder = folders.sources.to_str().unwrap();
+    server.clear_log();
+    let output = on(&server, &["-r", folder, "s3://nowhere/p/"]);
+    let texts = ["s3://nowhere/p/a: ", "s3://nowhere/p/b: ", "NoSuchBucket"];
+    assert_error(&output, 3, &texts);
+    assert_eq!(printed(&output), "");
+    assert_eq!(server.log_of("ListObjectsV2").len(), 1);
+    assert_error(
+        &on(&server, &[source, "s3://nowhere/k"]),
+        3,
+        &["NoSuchBucket"],
+    );
 }
 
 #[test]

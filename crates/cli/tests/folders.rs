@@ -107,9 +107,29 @@ fn an_empty_folder_is_no_error() {
     std::fs::create_dir(folders.sources.join("empty")).unwrap();
     let output = put(&folders, &[]);
     assert_eq!(stdout(&output), "");
-    assert_summary(&output, "0 objects, 0 B");
+    let said = stderr(&output);
+    assert!(said.starts_with("warning: there is nothing to write: no file was found\n"));
+    assert!(said.contains("Uploaded 0 objects, 0 B in "), "{said}");
     let output = put(&folders, &["--quiet"]);
     assert_eq!(stdout(&output) + &stderr(&output), "");
+}
+
+#[test]
+fn globs_that_match_nothing_are_told() {
+    let folders = Folders::new();
+    folders.source("a.txt", b"1");
+    for options in [
+        &["--include=*.csv"][..],
+        &["--exclude=*", "--json"],
+        &["--include=*.csv", "--dry-run"],
+    ] {
+        let output = put(&folders, options);
+        assert_eq!(stdout(&output), "", "{options:?}");
+        let said = stderr(&output);
+        let warning = "warning: there is nothing to write: no file matches the globs\n";
+        assert!(said.starts_with(warning), "{options:?}: {said}");
+    }
+    assert!(folders.names().is_empty());
 }
 
 #[test]
@@ -177,7 +197,7 @@ fn links_that_lead_out_or_round_or_nowhere_are_all_named_before_anything_is_sent
     link(outside.path().to_str().unwrap(), "out-folder");
     link("..", "d/round");
     link("missing", "nowhere");
-    let output = put(&folders, &["--keep-going"]);
+    let output = put(&folders, &[]);
     assert_error(
         &output,
         2,
@@ -190,6 +210,9 @@ fn links_that_lead_out_or_round_or_nowhere_are_all_named_before_anything_is_sent
         ],
     );
     assert!(folders.names().is_empty());
+    let output = put(&folders, &["--keep-going"]);
+    assert_error(&output, 2, &["leads nowhere", "4 of 6 objects failed"]);
+    assert_eq!(names(&folders.all()), ["d/good", "good"]);
 
     // What is left out does no harm.
     let left_out = ["out-*", "d/round", "nowhere"].map(|glob| format!("--exclude={glob}"));
@@ -328,6 +351,57 @@ fn keep_going_stores_what_can_be_stored() {
         98
     );
     assert_eq!(folders.all().len(), 98);
+}
+
+#[test]
+fn keep_going_leaves_out_what_can_not_be_sent() {
+    let folders = Folders::new();
+    for name in ["one/a", "one/b", "two/b", "two/c", "file"] {
+        folders.source(name, name.as_bytes());
+    }
+    let put = |options: &[&str]| {
+        let mut command = s3_cli();
+        command.current_dir(&folders.sources);
+        command.args(["put", "-r"]).args(options);
+        command.args(["file", "missing", "one", "two", &folders.uri("")]);
+        command.output().unwrap()
+    };
+    let texts = ["missing: ", "two sources would become this one object: "];
+    let output = put(&[]);
+    assert_error(&output, 1, &texts);
+    assert_error(
+        &output,
+        1,
+        &["nothing was sent, because of 2 files or folders"],
+    );
+    assert!(folders.names().is_empty());
+    let output = put(&["--keep-going", "--dry-run"]);
+    assert_error(&output, 1, &texts);
+    assert_error(&output, 1, &["2 of 5 objects could not be written"]);
+    assert!(folders.names().is_empty());
+    let output = put(&["--keep-going"]);
+    assert_error(&output, 1, &texts);
+    assert_error(
+        &output,
+        1,
+        &["error: 2 of 5 objects failed\n", "Uploaded 3 objects"],
+    );
+    assert_eq!(names(&folders.all()), ["a", "c", "file"]);
+}
+
+#[test]
+fn of_nothing_that_can_be_sent_nothing_is() {
+    let folders = Folders::new();
+    let mut command = s3_cli();
+    command.current_dir(&folders.sources);
+    command.args(["put", "--keep-going", "missing", "gone", &folders.uri("")]);
+    let output = command.output().unwrap();
+    assert_error(
+        &output,
+        3,
+        &["missing: ", "gone: ", "2 of 2 objects failed"],
+    );
+    assert!(folders.names().is_empty());
 }
 
 #[test]

@@ -95,6 +95,41 @@ fn a_prefix_is_not_taken_for_an_object() {
     assert_eq!(server.keys().len(), 5);
 }
 
+/// Wildcards are for globs, and URIs have none.
+#[test]
+fn wildcards_that_match_nothing_are_told() {
+    let server = filled();
+    for (arguments, hint) in [
+        (&["rm", "s3://test/*"][..], "`rm -r PREFIX --include GLOB`"),
+        (
+            &["rm", "-r", "s3://test/*"],
+            "`rm -r PREFIX --include GLOB`",
+        ),
+        (
+            &["rm", "-r", "s3://test/p?"],
+            "`rm -r PREFIX --include GLOB`",
+        ),
+        (&["ls", "s3://test/p/*"], "`ls PREFIX`"),
+    ] {
+        let output = on(&server, arguments);
+        assert_code(&output, 0);
+        let said = stderr(&output);
+        assert!(said.starts_with("warning: s3://test/"), "{said}");
+        for text in ["names are taken as they are", hint] {
+            assert!(said.contains(text), "{arguments:?}: {said}");
+        }
+    }
+    for command in ["stat", "cat"] {
+        let output = on(&server, &[command, "s3://test/p/*"]);
+        assert_error(&output, 3, &["hint: names are taken as they are"]);
+    }
+    assert_eq!(server.keys().len(), 5);
+    server.insert("p/*", "named so");
+    let output = on(&server, &["rm", "s3://test/p/*"]);
+    assert_eq!(stderr(&output), "");
+    assert_eq!(server.keys().len(), 5);
+}
+
 /// An empty variable of the shell is no place.
 #[test]
 fn everything_is_not_a_place() {

@@ -124,6 +124,37 @@ fn what_a_command_needs_may_be_set() {
     );
 }
 
+/// What is set for uploads to S3 does not forbid writing to a disk, as what is typed does.
+#[test]
+fn what_only_s3_has_means_nothing_for_a_disk_where_the_environment_says_it() {
+    let folders = Folders::new();
+    let source = folders.source("a", b"abc");
+    for (name, value, option) in [
+        ("S3_CLI_RESUME", "1", "--resume"),
+        ("S3_CLI_UPLOAD_ID", "x", "--upload-id=x"),
+        ("S3_CLI_KEEP_PARTS", "1", "--keep-parts"),
+        ("S3_CLI_SSE", "AES256", "--sse=AES256"),
+        ("S3_CLI_ACL", "private", "--acl=private"),
+        ("S3_CLI_STORAGE_CLASS", "GLACIER", "--storage-class=GLACIER"),
+    ] {
+        let put = || {
+            let mut put = s3_cli();
+            put.arg("put").arg(&source).arg(folders.object(name));
+            put.env(name, value);
+            put
+        };
+        let output = put().output().unwrap();
+        assert_code(&output, 0);
+        assert!(
+            !stderr(&output).contains("no upload"),
+            "{}",
+            stderr(&output)
+        );
+        assert_eq!(folders.read(name), b"abc", "{name}");
+        assert_code(&put().arg(option).output().unwrap(), 2);
+    }
+}
+
 #[test]
 fn a_rate_is_kept() {
     let server = server();

@@ -152,6 +152,30 @@ fn what_can_not_be_read_back_as_it_was_written_is_an_error_and_stays() {
     assert_eq!(server.object("key").unwrap().bytes(), "other");
 }
 
+/// What says that it is gzip, and is not, is compared as it is stored.
+#[test]
+fn a_wrong_content_encoding_does_not_make_it_differ() {
+    let server = server();
+    let folders = Folders::new();
+    let uri = "s3://test/key";
+    let data = bytes(6 * MIB);
+    let file = folders.source("file", &data);
+    let options = ["--content-encoding=gzip"];
+    assert_code(&put(&server, &options, &file, uri), 0);
+    let same = stdout(&verify(&server, &["--download"], &file, uri));
+    assert!(same.ends_with("by reading all of the object\n"), "{same}");
+
+    let mut other = data;
+    other[5 * MIB] ^= 1;
+    let other = folders.source("other", &other);
+    let output = verify(&server, &["--download"], &other, uri);
+    assert!(!output.status.success());
+    assert_eq!(printed(&output), "");
+    let shorter = folders.source("shorter", b"abc");
+    let output = verify(&server, &["--download"], &shorter, uri);
+    assert!(!output.status.success());
+}
+
 #[test]
 fn who_may_not_read_is_told_that_it_was_stored() {
     let server = server();

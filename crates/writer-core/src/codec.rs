@@ -33,13 +33,14 @@ impl Codec {
     /// Most bytes that a magic number has.
     pub const MAGIC_LEN: usize = 4;
 
-    /// The format that `name` asks for by its ending: `.zst` or `.gz`, in lower case only, because
-    /// object names are case-sensitive and the tools that write these endings write them so.
+    /// The format that `name` asks for by its ending: `.zst` or `.gz`, in letters of either case,
+    /// as media types are told by names, too.
     #[must_use]
     pub fn of_name(name: &str) -> Option<Self> {
-        if name.ends_with(".zst") {
+        let (_, ending) = name.rsplit_once('.')?;
+        if ending.eq_ignore_ascii_case("zst") {
             Some(Self::Zstd)
-        } else if name.ends_with(".gz") {
+        } else if ending.eq_ignore_ascii_case("gz") {
             Some(Self::Gzip)
         } else {
             None
@@ -177,9 +178,9 @@ mod tests {
     fn the_ending_of_a_name_asks_for_a_codec() {
         assert_eq!(Codec::of_name("a/b.json.zst"), Some(Codec::Zstd));
         assert_eq!(Codec::of_name("s3://b/k.tar.gz"), Some(Codec::Gzip));
-        for name in [
-            "a.zst/b", "zst", "gz", "a.GZ", "a.Zst", "a.gz ", "a.tgz", "",
-        ] {
+        assert_eq!(Codec::of_name("a.ZST"), Some(Codec::Zstd));
+        assert_eq!(Codec::of_name("a.zst.Gz"), Some(Codec::Gzip));
+        for name in ["a.zst/b", "zst", "gz", "a.gz ", "a.tgz", "a.\u{17f}zt", ""] {
             assert_eq!(Codec::of_name(name), None, "{name}");
         }
     }

@@ -100,6 +100,22 @@ mod tests {
         }
     }
 
+    /// What is typed as a format is what names ask to be compressed with.
+    #[test]
+    fn types_and_compression_are_told_by_the_same_names() {
+        for ending in [
+            "zst", "ZST", "Zst", "gz", "GZ", "gZ", "csv", "zs", "zstd", "g",
+        ] {
+            let name = format!("d/a.{ending}");
+            let typed = match content_type_of(&name) {
+                Some("application/zstd") => Some(Codec::Zstd),
+                Some("application/gzip") => Some(Codec::Gzip),
+                _ => None,
+            };
+            assert_eq!(typed, Codec::of_name(&name), "{name}");
+        }
+    }
+
     #[test]
     fn where_an_encoding_is_said_the_type_is_that_of_what_it_holds() {
         let typed = |name: &str, mut options: WriterOptions| {

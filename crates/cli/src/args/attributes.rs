@@ -1,8 +1,10 @@
 //! What is kept with an object besides its bytes.
 
+use std::collections::HashSet;
+
 use clap::Args as ClapArgs;
 use clap::builder::NonEmptyStringValueParser;
-use writer_core::WriterOptions;
+use writer_core::{Error, ErrorKind, Result, WriterOptions};
 
 use crate::values::parse_entry;
 
@@ -10,7 +12,7 @@ use crate::values::parse_entry;
 #[derive(Clone, Debug, ClapArgs)]
 #[command(next_help_heading = "What is kept with an object")]
 pub(crate) struct AttributeArgs {
-    /// The object's media type. Without this it is told by its name, on S3
+    /// The object's media type. Without this it is told by its name, or by that of its source, on S3
     #[arg(long, value_name = "TYPE")]
     pub(crate) content_type: Option<String>,
     /// Leave the media type to the service where --content-type does not say it
@@ -38,11 +40,19 @@ pub(crate) struct AttributeArgs {
     /// Disks have none.
     #[arg(long, value_name = "CLASS", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) storage_class: Option<String>,
+    /// The command line says the class, and not the environment.
+    #[cfg(all(feature = "fs", feature = "s3"))]
+    #[arg(skip)]
+    pub(crate) class_is_typed: bool,
 }
 
 impl AttributeArgs {
     /// Sets what was said in `options`.
-    pub(crate) fn apply(&self, options: &mut WriterOptions) {
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidInput`] for a key that is said twice.
+    pub(crate) fn apply(&self, options: &mut WriterOptions) -> Result<()> {
         options.content_type.clone_from(&self.content_type);
         options.cache_control.clone_from(&self.cache_control);
         options
@@ -50,8 +60,23 @@ impl AttributeArgs {
             .clone_from(&self.content_disposition);
         options.content_language.clone_from(&self.content_language);
         options.storage_class.clone_from(&self.storage_class);
+        refuse_twice("--metadata", &self.metadata)?;
+        refuse_twice("--tag", &self.tags)?;
         options.metadata = self.metadata.iter().cloned().collect();
         options.tags = self.tags.iter().cloned().collect();
+        Ok(())
+    }
+}
+
+/// Refuses a key that `entries` have twice: one of its values would be lost.
+fn refuse_twice(option: &str, entries: &[(String, String)]) -> Result<()> {
+    let mut keys = HashSet::new();
+    match entries.iter().find(|(key, _)| !keys.insert(key)) {
+        Some((key, _)) => {
+            let text = format!("{option} says the key {key:?} twice, and it has one value");
+            Err(Error::new(ErrorKind::InvalidInput, text))
+        }
+        None => Ok(()),
     }
 }
 
@@ -87,6 +112,11 @@ pub(crate) struct ProtectionArgs {
     /// Most buckets have ACLs switched off, and take only that one. Needs s3:PutObjectAcl.
     #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     pub(crate) acl: Option<String>,
+    /// The first option that the command line says, and not the environment, of those that a disk
+    /// has not.
+    #[cfg(feature = "fs")]
+    #[arg(skip)]
+    pub(crate) typed: Option<&'static str>,
 }
 
 /// How the service encrypts.
@@ -106,16 +136,6 @@ pub(crate) enum Sse {
 
 #[cfg(feature = "s3")]
 impl ProtectionArgs {
-    /// The first option that is given, of those that a disk has not.
-    #[cfg(feature = "fs")]
-    pub(crate) fn first(&self) -> Option<&'static str> {
-        match self {
-            Self { sse: Some(_), .. } => Some("--sse"),
-            Self { acl: Some(_), .. } => Some("--acl"),
-            _ => None,
-        }
-    }
-
     /// The encryption that was asked for.
     ///
     /// # Errors
@@ -124,10 +144,9 @@ impl ProtectionArgs {
     /// none.
     pub(crate) fn encryption(&self) -> writer_core::Result<Option<backend_s3::Encryption>> {
         use backend_s3::{Encryption, KmsKey};
-        use writer_core::{Error, ErrorKind};
-
         let mut key = KmsKey::default();
         key.id.clone_from(&self.sse_kms_key_id);
+        refuse_twice("--sse-kms-context", &self.sse_kms_context)?;
         key.context = self.sse_kms_context.iter().cloned().collect();
         key.bucket_key = self.sse_bucket_key.then_some(true);
         match self.sse {

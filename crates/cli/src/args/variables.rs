@@ -25,7 +25,32 @@ const PREFIX: &str = "S3_CLI_";
 /// What is wrong with it, or the help that it asks for.
 pub(crate) fn parse() -> Result<Args, Error> {
     let arguments: Vec<OsString> = env::args_os().collect();
-    matches(&arguments).and_then(|matches| Args::from_arg_matches(&matches))
+    let matches = matches(&arguments)?;
+    #[cfg_attr(not(all(feature = "fs", feature = "s3")), expect(unused_mut))]
+    let mut args = Args::from_arg_matches(&matches)?;
+    #[cfg(all(feature = "fs", feature = "s3"))]
+    note_typed(&mut args, &matches);
+    Ok(args)
+}
+
+/// Notes what of S3 alone the command line says: for a disk it is wrong there, and means nothing in
+/// the environment, which is for all commands to come.
+#[cfg(all(feature = "fs", feature = "s3"))]
+fn note_typed(args: &mut Args, matches: &ArgMatches) {
+    use clap::parser::ValueSource;
+
+    if let (super::Command::Put(put), Some((_, matches))) =
+        (&mut args.command, matches.subcommand())
+    {
+        let typed = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+        let first = |options: &[(&str, &'static str)]| {
+            let typed = options.iter().find(|(id, _)| typed(id));
+            typed.map(|(_, option)| *option)
+        };
+        put.resuming.typed = ["resume", "upload_id", "keep_parts"].into_iter().any(typed);
+        put.protection.typed = first(&[("sse", "--sse"), ("acl", "--acl")]);
+        put.attributes.class_is_typed = typed("storage_class");
+    }
 }
 
 fn matches(arguments: &[OsString]) -> Result<ArgMatches, Error> {

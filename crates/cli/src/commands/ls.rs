@@ -6,6 +6,9 @@ use writer_core::{Error, ErrorKind, Result, split_scheme};
 
 use super::Context;
 use crate::args::LsArgs;
+use crate::exit;
+use crate::names::has_wildcard;
+use crate::printer::one_line;
 
 pub(super) async fn run(context: &Context, args: LsArgs) -> anyhow::Result<()> {
     let store = context.stores.get(&args.prefix).await?;
@@ -19,6 +22,13 @@ pub(super) async fn run(context: &Context, args: LsArgs) -> anyhow::Result<()> {
     }
     if is_empty {
         refuse_missing(&args.prefix)?;
+        if has_wildcard(&args.prefix) && !context.quiet {
+            exit::warn(&format!(
+                "{}: nothing begins so, and names are taken as they are: `ls PREFIX` lists all \
+                 that begin with it",
+                one_line(&args.prefix)
+            ));
+        }
     }
     Ok(())
 }

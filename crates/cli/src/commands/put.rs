@@ -3,6 +3,7 @@
 use std::env;
 use std::sync::Arc;
 
+use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
 use writer_core::{Error, ErrorKind, IfExists, ObjectStore, PartLimits, Result, WriterOptions};
 use writer_tokio::MemoryBudget;
@@ -11,7 +12,7 @@ use super::Context;
 use crate::args::watch::WatchArgs;
 use crate::args::{PutArgs, TuningArgs};
 use crate::batch::{self, How, Outcome};
-use crate::dry_run;
+use crate::dry_run::{self, Check};
 use crate::exit;
 use crate::jobs::Job;
 use crate::names::is_s3;
@@ -49,6 +50,9 @@ async fn write(
         args.keep_going,
         args.verify,
     );
+    let chooses = !args.folders.include.is_empty() || !args.folders.exclude.is_empty();
+    #[cfg(all(feature = "fs", feature = "s3"))]
+    let class_is_typed = args.attributes.class_is_typed;
     let memory = args.tuning.memory;
     let watching = args.watch.clone();
     let only_one = only_one(&args);
@@ -57,7 +61,9 @@ async fn write(
     #[cfg(not(feature = "s3"))]
     let resumes = false;
     let signals = &context.signals;
-    let plan = signals.guard(plan(args, producer, context.quiet)).await?;
+    let mut plan = signals.guard(plan(args, producer, context.quiet)).await?;
+    let failures = plan.take_refused();
+    let refused = failures.count();
     let total = plan.len();
     if let Some(option) = only_one.filter(|_| total > 1) {
         let text = format!("{option} is about one object, and there are {total} to write");
@@ -72,16 +78,24 @@ async fn write(
             "{option} does nothing here: no name ends in .zst or .gz, and --compress names no format"
         ));
     }
+    #[cfg(all(feature = "fs", feature = "s3"))]
+    if !class_is_typed && !is_s3(plan.destination()) {
+        options.storage_class = None;
+    }
     // On a disk, the name itself says it.
     options.guess_content_type = guess && is_s3(plan.destination());
+    if total == 0 && refused == 0 && !context.quiet {
+        match (recursive, chooses) {
+            (true, true) => exit::warn("there is nothing to write: no file matches the globs"),
+            (true, false) => exit::warn("there is nothing to write: no file was found"),
+            (false, _) => exit::notice("there is nothing to write"),
+        }
+    }
     if dry_run {
         let memory = memory.map_or_else(store_memory, Ok)?;
         return signals
-            .guard(say(context, plan, options, memory, verify))
+            .guard(say(context, plan, options, memory, verify, failures))
             .await;
-    }
-    if total == 0 && !recursive && !context.quiet {
-        exit::notice("there is nothing to write");
     }
     let trace = signals.guard(trace(context, &watching)).await?;
     let goal = || Goal {
@@ -90,7 +104,7 @@ async fn write(
     };
     let silent = context.quiet || context.printer.is_json();
     let watch = Watch::begin(&watching, trace, silent, goal)?;
-    let named = recursive || total > 1;
+    let named = recursive || total > 1 || refused > 0;
     let store = signals
         .guard(context.stores.get(plan.destination()))
         .await?;
@@ -104,18 +118,17 @@ async fn write(
         options: watch.over(options),
         buffered,
         verify,
-        resumes,
+        resumes: resumes && is_s3(plan.destination()),
         keep_going,
     };
     let jobs = plan.into_jobs();
-    let failures = Tally::new(context.quiet);
     let outcome = batch::write(how, jobs, total, &context.printer, signals, failures).await;
     let is_told = named || context.verbose || watch.was_long();
     let summary = watch.summary(&outcome);
     if is_told && !context.quiet {
         exit::notice(&summary);
     }
-    conclude(outcome, total as u64)
+    conclude(outcome, total as u64 + refused)
 }
 
 /// Says what becomes of the object at the destination, where that came first: other programs would
@@ -137,37 +150,45 @@ async fn say(
     options: WriterOptions,
     memory: u64,
     verify: bool,
+    failures: Tally,
 ) -> anyhow::Result<()> {
+    let (limits, check) = service(context, plan.destination()).await?;
     let how = dry_run::How {
         store: context.stores.get(plan.destination()).await?,
         options,
         memory,
-        limits: part_limits(context, plan.destination()).await?,
+        limits,
+        check,
+        missing: OnceCell::new(),
         verify,
     };
-    dry_run::run(how, plan.into_jobs(), &context.printer, context.quiet).await
+    let quiet = context.quiet;
+    dry_run::run(how, plan.into_jobs(), &context.printer, quiet, failures).await
 }
 
-/// What the service takes that `destination` is on.
+/// What the service takes that `destination` is on, and what it refuses.
 #[cfg(feature = "s3")]
-async fn part_limits(context: &Context, destination: &str) -> Result<Option<PartLimits>> {
+async fn service(context: &Context, destination: &str) -> Result<(Option<PartLimits>, Check)> {
     if !is_s3(destination) {
-        return Ok(None);
+        return Ok((None, Box::new(|_, _| Ok(()))));
     }
     let store = context.stores.s3(destination).await?;
-    Ok(Some(store.service().part_limits))
+    let limits = store.service().part_limits;
+    let check = move |options: &_, multipart| store.condition(options, multipart).map(drop);
+    Ok((Some(limits), Box::new(check)))
 }
 
 #[cfg(not(feature = "s3"))]
-async fn part_limits(_context: &Context, _destination: &str) -> Result<Option<PartLimits>> {
-    Ok(None)
+async fn service(_context: &Context, _destination: &str) -> Result<(Option<PartLimits>, Check)> {
+    Ok((None, Box::new(|_, _| Ok(()))))
 }
 
 /// Everything that can be known to be wrong before any object is written.
 async fn plan(args: PutArgs, producer: Option<Arc<Producer>>, quiet: bool) -> anyhow::Result<Plan> {
     let make = move || {
         let tally = Tally::new(quiet);
-        Plan::make(&args.paths, producer, &args.folders, args.null, tally)
+        let (folders, keep_going) = (&args.folders, args.keep_going);
+        Plan::make(&args.paths, producer, folders, args.null, keep_going, tally)
     };
     tokio::task::spawn_blocking(make).await?
 }
@@ -257,7 +278,7 @@ fn options(args: &PutArgs) -> Result<WriterOptions> {
     }
     options.enable_checksums = !args.no_checksum;
     args.compression.apply(&mut options);
-    args.attributes.apply(&mut options);
+    args.attributes.apply(&mut options)?;
     if args.if_none_match {
         options.if_exists = IfExists::Fail;
     }

@@ -10,7 +10,7 @@ use crate::args::RmArgs;
 use crate::exit;
 use crate::folder::glob_set;
 use crate::json::{self, Removed};
-use crate::names::is_s3;
+use crate::names::{has_wildcard, is_s3};
 use crate::printer::one_line;
 use crate::tally::{Tally, grouped};
 
@@ -24,6 +24,13 @@ pub(super) async fn run(context: &Context, args: RmArgs) -> anyhow::Result<()> {
     for uri in &args.uris {
         let store = context.stores.get(uri).await?;
         refuse_prefix(&*store, uri).await?;
+        if !context.quiet && has_wildcard(uri) && !is_there(&*store, uri).await.unwrap_or(true) {
+            exit::warn(&format!(
+                "{}: there is no such object, and names are taken as they are: `rm -r PREFIX \
+                 --include GLOB` removes what matches",
+                one_line(uri)
+            ));
+        }
         if !args.dry_run {
             store.delete(uri).await?;
             tracing::info!(%uri, "removed");
@@ -51,6 +58,7 @@ async fn below(context: &Context, args: RmArgs) -> anyhow::Result<()> {
         let prefix = prefix_of(uri);
         let store = context.stores.get(uri).await?;
         let mut objects = store.list(&prefix).await?;
+        let found_before = found;
         loop {
             let batch = match objects.next_batch().await {
                 Ok(Some(batch)) => batch,
@@ -81,6 +89,13 @@ async fn below(context: &Context, args: RmArgs) -> anyhow::Result<()> {
                     removed.map(|()| uri)
                 });
             }
+        }
+        if found == found_before && has_wildcard(uri) {
+            failures.warn(&format!(
+                "{}: nothing is below it, and names are taken as they are: `rm -r PREFIX \
+                 --include GLOB` removes what matches",
+                one_line(uri)
+            ));
         }
     }
     while !removals.is_empty() {
