@@ -4,25 +4,23 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use writer_core::{Result, split_scheme};
+use writer_core::{Result, file_path, split_scheme};
 
 use crate::error::invalid;
 use crate::staging;
 
-/// The path that `uri` names: what follows `file://`, or all of a plain path; nothing is decoded.
+/// The path that `uri` names: what follows `file://` or `file://localhost`, or all of a plain path;
+/// nothing is decoded.
 ///
 /// # Errors
 ///
 /// `InvalidInput` for the URI of another scheme.
 pub(crate) fn from_uri(uri: &str) -> Result<&str> {
-    match split_scheme(uri) {
-        None => Ok(uri),
-        Some((scheme, path)) if scheme.eq_ignore_ascii_case("file") => Ok(path),
-        Some((scheme, _)) => Err(invalid(format!(
-            "{scheme}:// is not a file system: expected file:// or a plain path"
-        ))
-        .with_uri(uri)),
-    }
+    file_path(uri).ok_or_else(|| {
+        let scheme = split_scheme(uri).map_or("", |(scheme, _)| scheme);
+        let text = format!("{scheme}:// is not a file system: expected file:// or a plain path");
+        invalid(text).with_uri(uri)
+    })
 }
 
 /// The path of the object that `uri` names.
@@ -38,7 +36,13 @@ pub(crate) fn object_from_uri(uri: &str) -> Result<PathBuf> {
 
 /// The URI of `path`. Where the path is not UTF-8 it is only close, and good for messages.
 pub(crate) fn to_uri(path: &Path) -> String {
-    format!("file://{}", path.display())
+    // Or that name would be the host's.
+    let at = if path.starts_with("localhost") {
+        "./"
+    } else {
+        ""
+    };
+    format!("file://{at}{}", path.display())
 }
 
 /// Checks that `path` can be the name of an object.
@@ -86,12 +90,19 @@ mod tests {
             ("file:///a b%20c#d?e", "/a b%20c#d?e"),
             ("file://rel/path", "rel/path"),
             ("FILE:///x", "/x"),
+            ("file://localhost/x", "/x"),
+            ("file://localhosts/x", "localhosts/x"),
+            ("file://./localhost/x", "./localhost/x"),
+            ("localhost/x", "localhost/x"),
             ("/plain/ü", "/plain/ü"),
             ("../x", "../x"),
             ("s3:/x", "s3:/x"),
             ("dir/..x", "dir/..x"),
         ] {
-            assert_eq!(object_from_uri(uri).unwrap(), Path::new(path), "{uri}");
+            let found = object_from_uri(uri).unwrap();
+            assert_eq!(found.to_str(), Some(path), "{uri}");
+            let again = object_from_uri(&to_uri(&found)).unwrap();
+            assert!(again.ends_with(&found), "{uri}: {}", again.display());
         }
     }
 

@@ -38,9 +38,10 @@ use writer_tokio::CleanUps;
 ///
 /// # Names
 ///
-/// `file:///data/a b%20c#d` and `/data/a b%20c#d` name the same file, exactly that: nothing is
-/// decoded. `file://a/b` and `a/b` are relative to the current directory, as it is when the call
-/// is made. Names that are not UTF-8 have the methods that take a [`Path`].
+/// `file:///data/a b%20c#d`, `file://localhost/data/a b%20c#d` and `/data/a b%20c#d` name the same
+/// file, exactly that: nothing is decoded. `file://a/b` and `a/b` are relative to the current
+/// directory, as it is when the call is made. Names that are not UTF-8 have the methods that take a
+/// [`Path`].
 ///
 /// # Writing
 ///
@@ -368,7 +369,8 @@ async fn get(uri: String, path: PathBuf, range: ByteRange) -> Result<Box<dyn Obj
     })
     .await?;
     let Some((start, len)) = range.resolve(object.size) else {
-        let text = format!("the range {range:?} holds no byte of {}", object.size);
+        let size = object.size;
+        let text = format!("the range {range} holds no byte: the object has {size} bytes");
         return Err(error::invalid(text).with_uri(object.uri));
     };
     Ok(Box::new(Reader::new(file, object, start, len)))

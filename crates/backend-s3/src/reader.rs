@@ -111,7 +111,7 @@ fn range_header(range: ByteRange) -> Result<Option<String>> {
         _ => {
             return Err(Error::new(
                 ErrorKind::InvalidInput,
-                format!("the range {range:?} has no byte"),
+                format!("the range {range} holds no byte"),
             ));
         }
     })

@@ -118,7 +118,6 @@ pub(crate) enum Command {
     #[command(after_help = examples::COMPLETIONS)]
     Completions(CompletionsArgs),
     /// Write the manual pages into a folder
-    #[command(hide = true)]
     Man(ManArgs),
 }
 
@@ -187,7 +186,7 @@ pub(crate) struct LogArgs {
     /// RUST_LOG comes first, if it is set.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
-    /// Say nothing but errors, not even what was uploaded
+    /// Say nothing but errors, and what the command is there to print: no receipts, no summary
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
 }

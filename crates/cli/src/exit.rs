@@ -4,6 +4,7 @@ use std::fmt::{self, Write as _};
 use std::io;
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ContextValue};
 use writer_core::{Error, ErrorKind};
 
 use crate::hints::hint;
@@ -48,7 +49,14 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
 
 /// Prints what is wrong with the arguments, or the help that was asked for, and returns the exit
 /// code.
-pub(crate) fn misused(error: &clap::Error) -> ExitCode {
+pub(crate) fn misused(mut error: clap::Error) -> ExitCode {
+    if let Some(ContextValue::StyledStrs(mut tips)) = error.remove(ContextKind::Suggested) {
+        // What follows `--` is a command here, or another source.
+        tips.retain(|tip| !tip.to_string().contains("as a value, use"));
+        if !tips.is_empty() {
+            error.insert(ContextKind::Suggested, ContextValue::StyledStrs(tips));
+        }
+    }
     let code = u8::try_from(error.exit_code()).unwrap_or(2);
     // The arguments can't be read, so this is as much as is known of them.
     if error.use_stderr() && std::env::args_os().any(|argument| argument == "--json") {

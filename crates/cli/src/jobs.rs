@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use writer_core::{Error, ErrorKind, Result, WriterOptions, split_scheme};
+use writer_core::{Error, ErrorKind, Result, WriterOptions, file_path, split_scheme};
 use writer_tokio::guess_content_type;
 
 use crate::list::{List, name_of};
@@ -190,10 +190,8 @@ pub(crate) fn of_command(arguments: &[OsString], producer: Arc<Producer>) -> Res
 ///
 /// [`ErrorKind::InvalidInput`] if it is one.
 pub(crate) fn refuse_folder(uri: &str) -> Result<()> {
-    let path = match split_scheme(uri) {
-        None => uri,
-        Some((scheme, path)) if scheme.eq_ignore_ascii_case("file") => path,
-        Some(_) => return Ok(()),
+    let Some(path) = file_path(uri) else {
+        return Ok(());
     };
     if fs::metadata(path).is_ok_and(|metadata| metadata.is_dir()) {
         let text = "is a folder; with a / at its end, the file is written into it";

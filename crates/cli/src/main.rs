@@ -37,7 +37,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let args = match args::parse() {
         Ok(args) => args,
-        Err(error) => return exit::misused(&error),
+        Err(error) => return exit::misused(error),
     };
     if args.output.json {
         args.errors().begin();

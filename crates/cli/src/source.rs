@@ -47,6 +47,9 @@ impl Source {
         if let Some((scheme, path)) = argument.as_bytes().split_at_checked(b"file://".len())
             && scheme.eq_ignore_ascii_case(b"file://")
         {
+            // As `writer_core::file_path` has it.
+            let here = path.strip_prefix(b"localhost");
+            let path = here.filter(|path| path.starts_with(b"/")).unwrap_or(path);
             return Ok(Self::Path(OsStr::from_bytes(path).into()));
         }
         match argument.to_str().and_then(split_scheme) {
@@ -194,6 +197,8 @@ mod tests {
             ("./-", "./-"),
             ("file:///a%20b", "/a%20b"),
             ("FILE:///a", "/a"),
+            ("file://localhost/a", "/a"),
+            ("file://localhosts/a", "localhosts/a"),
             ("file:/a", "file:/a"),
         ] {
             let source = parse(argument).unwrap();

@@ -5,8 +5,6 @@
 
 mod common;
 
-use std::time::Duration;
-
 use common::{
     Folders, assert_code, assert_error, eventually, piped, printed, s3_cli, send, stderr, stdout,
     wait,
@@ -273,7 +271,6 @@ mod s3 {
         command.args(["bench", "--size=20M", "--part-size=5M", "s3://test/"]);
         let mut child = piped(&mut command);
         eventually("an upload", || !server.uploads().is_empty());
-        std::thread::sleep(Duration::from_millis(50));
         send(&child, Signal::INT);
         assert_eq!(wait(&mut child).code(), Some(130));
         assert!(server.uploads().is_empty());

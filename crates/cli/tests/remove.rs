@@ -134,7 +134,16 @@ fn wildcards_that_match_nothing_are_told() {
 #[test]
 fn everything_is_not_a_place() {
     for uri in [
-        "", "/", "//", ".", "../..", "file://", "file:///", "s3://", "s3:///",
+        "",
+        "/",
+        "//",
+        ".",
+        "../..",
+        "file://",
+        "file:///",
+        "file://localhost/",
+        "s3://",
+        "s3:///",
     ] {
         let output = run(["rm", "-r", "--dry-run", uri]);
         assert_error(&output, 2, &[&format!("{uri:?}"), "names no bucket"]);

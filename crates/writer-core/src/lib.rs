@@ -60,7 +60,7 @@ pub use observer::{Event, EventKind, Observer, ObserverHandle, Step};
 pub use options::{IfExists, WriterOptions};
 pub use segment::{FileRange, Segment, SharedBytes};
 pub use store::{ByteRange, ObjectLister, ObjectReader, ObjectStore};
-pub use uri::split_scheme;
+pub use uri::{file_path, split_scheme};
 pub use writer::ObjectWriter;
 
 // What a backend uses besides.

@@ -40,6 +40,27 @@ impl ByteRange {
     }
 }
 
+/// As in HTTP, whose ends count: `0-9`, `10-`, `-5`, and `all` for all of them.
+///
+/// ```
+/// use writer_core::ByteRange;
+///
+/// assert_eq!(ByteRange::Bounded { start: 0, end: 10 }.to_string(), "0-9");
+/// assert_eq!(ByteRange::From(10).to_string(), "10-");
+/// ```
+impl fmt::Display for ByteRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Full => f.write_str("all"),
+            Self::Bounded { start, end } if start < end => write!(f, "{start}-{}", end - 1),
+            // It holds nothing, for which HTTP has no way.
+            Self::Bounded { start, end } => write!(f, "{start}..{end}"),
+            Self::From(start) => write!(f, "{start}-"),
+            Self::Last(n) => write!(f, "-{n}"),
+        }
+    }
+}
+
 /// A place that holds objects, named by URIs.
 ///
 /// Cheap to share: one store is meant for a whole program, because its memory budget covers all
@@ -256,5 +277,15 @@ mod tests {
         assert_eq!(ByteRange::Last(3).resolve(10), Some((7, 3)));
         assert_eq!(ByteRange::Last(30).resolve(10), Some((0, 10)));
         assert_eq!(ByteRange::Last(0).resolve(10), None);
+
+        let texts = [
+            (ByteRange::Full, "all"),
+            (bounded(0, 1), "0-0"),
+            (bounded(5, 5), "5..5"),
+            (ByteRange::Last(3), "-3"),
+        ];
+        for (range, text) in texts {
+            assert_eq!(range.to_string(), text);
+        }
     }
 }

@@ -19,6 +19,33 @@ pub fn split_scheme(uri: &str) -> Option<(&str, &str)> {
     valid.then_some((scheme, rest))
 }
 
+/// The path on a disk that `uri` names: what follows `file://`, or all of what has no scheme; `None`
+/// if the scheme is another.
+///
+/// The host that RFC 8089 lets stand before an absolute path may be `localhost`, whose files are those
+/// here. Any other name there is the first of a relative path. Nothing is decoded.
+///
+/// ```
+/// use writer_core::file_path;
+///
+/// assert_eq!(file_path("file:///data/x"), Some("/data/x"));
+/// assert_eq!(file_path("file://localhost/data/x"), Some("/data/x"));
+/// assert_eq!(file_path("file://data/x"), Some("data/x"));
+/// assert_eq!(file_path("data/x"), Some("data/x"));
+/// assert_eq!(file_path("s3://data/x"), None);
+/// ```
+#[must_use]
+pub fn file_path(uri: &str) -> Option<&str> {
+    match split_scheme(uri) {
+        None => Some(uri),
+        Some((scheme, path)) if scheme.eq_ignore_ascii_case("file") => {
+            let here = path.strip_prefix("localhost");
+            Some(here.filter(|path| path.starts_with('/')).unwrap_or(path))
+        }
+        Some(_) => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

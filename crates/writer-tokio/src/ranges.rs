@@ -123,7 +123,7 @@ pub async fn read_in_parts(
     let metadata = store.stat(uri).await?;
     let Some((start, len)) = range.resolve(metadata.size) else {
         let size = metadata.size;
-        let text = format!("the range {range:?} holds no byte of {size}");
+        let text = format!("the range {range} holds no byte: the object has {size} bytes");
         return Err(Error::new(ErrorKind::InvalidInput, text).with_uri(uri));
     };
     let digest = (len == metadata.size && metadata.checksum.is_some())

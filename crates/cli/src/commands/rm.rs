@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tokio::task::JoinSet;
-use writer_core::{Error, ErrorKind, ObjectStore, Result, split_scheme};
+use writer_core::{Error, ErrorKind, ObjectStore, Result, file_path, split_scheme};
 
 use super::Context;
 use crate::args::RmArgs;
@@ -154,7 +154,8 @@ async fn tell(context: &Context, uri: &str, dry_run: bool) -> anyhow::Result<()>
 
 /// Refuses what names no place, but all there are: as a rule, a variable of the shell that is empty.
 fn refuse_everything(uri: &str) -> Result<()> {
-    let path = split_scheme(uri).map_or(uri, |(_scheme, path)| path);
+    let rest = || split_scheme(uri).map_or(uri, |(_scheme, rest)| rest);
+    let path = file_path(uri).unwrap_or_else(rest);
     if !path.split('/').all(|name| matches!(name, "" | "." | "..")) {
         return Ok(());
     }

@@ -9,6 +9,7 @@
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
+use std::mem;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
@@ -17,8 +18,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use writer_core::{Error, Event, EventKind, Observer, Result, Step};
 
-/// Records are written when there are so many bytes of them.
-const FULL: usize = 32 << 10;
+/// When so many bytes of records wait for a slow disk, uploads wait for it, too.
+const FULL: usize = 4 << 20;
 
 /// How often counters are told, and what there is is written.
 const COUNT_EVERY: Duration = Duration::from_millis(50);
@@ -29,12 +30,16 @@ const PID: u32 = 1;
 /// A trace file that is being written. Records leave whole and in the order of their times, so
 /// the file of a program that was killed lacks its end and nothing else.
 #[derive(Debug)]
-pub(crate) struct Trace(Mutex<State>);
+pub(crate) struct Trace {
+    state: Mutex<State>,
+    /// Locked before the state is, and for as long as it takes to write, so that records stay in
+    /// order while events are taken meanwhile.
+    file: Mutex<File>,
+}
 
 #[derive(Debug)]
 struct State {
     path: PathBuf,
-    file: File,
     /// Records that are not written yet.
     buffer: Vec<u8>,
     /// What keeps the trace from being written; the upload goes on without.
@@ -113,10 +118,10 @@ impl Trace {
     /// If it can't be made, or something else is there.
     pub(crate) fn create(path: &Path) -> Result<Arc<Self>> {
         let named = |error: io::Error| Error::from(error).with_uri(path.display().to_string());
+        let file = new_file(path).map_err(named)?;
         let now = Instant::now();
         let mut state = State {
             path: path.to_owned(),
-            file: new_file(path).map_err(named)?,
             buffer: BEGINNING.to_vec(),
             failure: None,
             closed: false,
@@ -129,8 +134,11 @@ impl Trace {
         };
         let name = json!({"name": "s3-cli put"});
         state.push(&json!({"name": "process_name", "ph": "M", "pid": PID, "args": name}));
-        state.flush();
-        let trace = Arc::new(Self(Mutex::new(state)));
+        let trace = Arc::new(Self {
+            state: Mutex::new(state),
+            file: Mutex::new(file),
+        });
+        trace.write();
         let weak = Arc::downgrade(&trace);
         thread::Builder::new()
             .name("trace".into())
@@ -145,6 +153,16 @@ impl Trace {
     ///
     /// What kept it from being written.
     pub(crate) fn close(&self) -> Result<()> {
+        self.end();
+        self.write();
+        let mut state = self.lock();
+        match state.failure.take() {
+            Some(error) => Err(Error::from(error).with_uri(state.path.display().to_string())),
+            None => Ok(()),
+        }
+    }
+
+    fn end(&self) {
         let mut state = self.lock();
         if !state.closed {
             let now = state.now();
@@ -158,18 +176,22 @@ impl Trace {
             let end = state.buffer.len().saturating_sub(2);
             state.buffer.truncate(end);
             state.buffer.extend_from_slice(b"\n]\n");
-            state.flush();
             state.closed = true;
         }
-        match state.failure.take() {
-            Some(error) => Err(Error::from(error).with_uri(state.path.display().to_string())),
-            None => Ok(()),
+    }
+
+    /// Writes the records that wait.
+    fn write(&self) {
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let records = self.lock().take_records();
+        if let Err(error) = file.write_all(&records) {
+            self.lock().failure.get_or_insert(error);
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         // At worst a record is missing.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -181,8 +203,10 @@ impl Observer for Trace {
         }
         let now = state.now();
         state.take(event, now);
-        if state.buffer.len() >= FULL {
-            state.flush();
+        let is_full = state.buffer.len() >= FULL;
+        drop(state);
+        if is_full {
+            self.write();
         }
     }
 }
@@ -530,14 +554,11 @@ impl State {
         }
     }
 
-    fn flush(&mut self) {
+    fn take_records(&mut self) -> Vec<u8> {
         // What comes after the last comma is not known yet: it stays, as the comma does.
         let kept = if self.buffer.ends_with(b",\n") { 2 } else { 0 };
-        let end = self.buffer.len() - kept;
-        if let Err(error) = self.file.write_all(&self.buffer[..end]) {
-            self.failure.get_or_insert(error);
-        }
-        self.buffer.drain(..end);
+        let rest = self.buffer.split_off(self.buffer.len() - kept);
+        mem::replace(&mut self.buffer, rest)
     }
 }
 
@@ -553,7 +574,8 @@ fn keep_up(trace: &Weak<Trace>) {
         }
         let now = state.now();
         state.count(now);
-        state.flush();
+        drop(state);
+        trace.write();
     }
 }
 
