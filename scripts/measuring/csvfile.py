@@ -56,4 +56,5 @@ def machine():
             if line.startswith("model name"):
                 model = " ".join(line.split(":", 1)[1].split())
                 break
-    return f"{model}; {os.cpu_count()} cores; Linux {platform.release()}"
+    kernel = platform.release().split("-")[0]
+    return f"{model}; {os.cpu_count()} cores; Linux {kernel}"

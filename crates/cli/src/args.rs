@@ -80,7 +80,7 @@ pub(crate) enum Command {
         after_help = examples::PUT
     )]
     Put(Box<PutArgs>),
-    /// Compare a file with an object, as it is stored or, if it is compressed, with what it holds
+    /// Compare a file with an object, or with what a compressed one holds
     ///
     /// There is no download if the service knows the object's checksum.
     #[command(after_help = examples::VERIFY)]
