@@ -85,6 +85,7 @@ impl Segment {
     /// # Panics
     ///
     /// If the owner gives fewer bytes than it did at first, as that of [`SharedBytes`] does.
+    #[inline]
     #[must_use]
     pub fn as_bytes(&self) -> Option<&[u8]> {
         match self {
